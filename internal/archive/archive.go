@@ -24,6 +24,13 @@ var (
 	ErrNoFile = errors.New("no such file on the file server")
 	// ErrChanged: the file is not the one that was listed.
 	ErrChanged = errors.New("changed on the file server")
+	// ErrLogin: the file server did not accept the user name or password. A
+	// matter of configuration, but no fault of any file: it comes as an
+	// outage, so that no attempt is used up.
+	ErrLogin = errors.New("login refused by the file server")
+	// ErrNoResume: the file server would not start from the offset asked for.
+	// The file must be fetched from 0.
+	ErrNoResume = errors.New("the file server cannot resume there")
 )
 
 // Restorer is the restore service.

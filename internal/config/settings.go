@@ -22,6 +22,8 @@ type Config struct {
 	Upload     Upload     `toml:"upload"`
 	Products   []Product  `toml:"product"`
 	Stages     []Stage    `toml:"stage"`
+
+	origin origin // where the settings came from, for the messages of later checks
 }
 
 // Basic says what is processed, for whom, and where traces are left.

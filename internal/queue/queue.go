@@ -48,7 +48,7 @@ type Resources struct {
 type Ref struct {
 	ID        string
 	Name      string
-	Submitted int64 // Unix time, s
+	Submitted int64 // Unix time, s, just before Submit was called; 0 if not known
 }
 
 // Phase is where a submission is.
@@ -105,7 +105,8 @@ type Manager interface {
 	Kind() string
 	// Submit hands over spec once and returns the batch system's ID for it.
 	// ErrRejected: it will never take it. Any other error leaves open whether
-	// it was accepted: Find it by name before a second try.
+	// it was accepted: Find it by name before a second try. Most batch systems
+	// run what is submitted twice twice; package local is one that does not.
 	Submit(ctx context.Context, spec Spec) (id string, err error)
 	// Find returns the ID of the submission with that name, whether it waits,
 	// runs or has ended, or ErrUnknown when the batch system surely has none.

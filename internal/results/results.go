@@ -8,8 +8,13 @@ package results
 
 import (
 	"context"
+	"errors"
 	"io"
 )
+
+// ErrInvalid: what the output directory holds is not what its reader reads, or
+// has changed while it was read. Reading it again cannot help; the job fails.
+var ErrInvalid = errors.New("results not usable")
 
 // Record is one row for the common database with what hangs on it.
 type Record struct {
@@ -33,8 +38,8 @@ type Blob struct {
 	Name   string // path beneath the output directory
 	Size   int64  // bytes
 	SHA256 string // hex digest of the content
-	// Open opens the content. The file is checked again against Size and
-	// SHA256 by whoever reads it to the end.
+	// Open opens the content. The file may have changed since Size and SHA256
+	// were taken; ReadAll checks them again.
 	Open func() (io.ReadCloser, error)
 }
 
@@ -49,7 +54,8 @@ type Source struct {
 }
 
 // Reader reads one form of output directory. Its errors say which file is
-// wrong, where, and what would be right.
+// wrong, where, and what would be right: ErrInvalid when the results are to
+// blame, pipeline.ErrOutage when the disk does not answer.
 type Reader interface {
 	Read(ctx context.Context, src Source) ([]Record, error)
 }

@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"longhaul/internal/commondb"
+	"longhaul/internal/config"
+	"longhaul/internal/download"
+	"longhaul/internal/pipeline"
+	"longhaul/internal/pool"
+	"longhaul/internal/product"
+	"longhaul/internal/results"
+	"longhaul/internal/site"
+	"longhaul/internal/upload"
+)
+
+func (p *part) makeDownloader() error {
+	products, err := product.New(p.cfg.Products)
+	if err != nil {
+		return err
+	}
+	restorer, err := site.Restorer(p.cfg)
+	if err != nil {
+		return err
+	}
+	server, err := site.FileServer(p.cfg, p.log)
+	if err != nil {
+		return err
+	}
+	d := download.New(download.Options{
+		Config: p.cfg.Download, Store: p.store, Restorer: restorer, Server: server, Products: products,
+		Every: p.cfg.Background.Sleep.Std(), Wake: func() { p.wake() }, Log: p.log,
+	})
+	p.pass, p.wait = d.Pass, d.Wait
+	p.ends = append(p.ends, server.Close)
+	return nil
+}
+
+func (p *part) makePooler() error {
+	products, err := product.New(p.cfg.Products)
+	if err != nil {
+		return err
+	}
+	manager, err := site.QueueManager(p.cfg, p.log)
+	if err != nil {
+		return err
+	}
+	if w, ok := manager.(interface {
+		Watch(ctx context.Context, wake func())
+	}); ok {
+		p.watch = w.Watch
+	}
+	p.pass = pool.New(pool.Options{
+		Config: p.cfg, Store: p.store, Manager: manager, Products: products, Log: p.log,
+		Progress: func() { p.progress() },
+	}).Pass
+	return nil
+}
+
+func (p *part) makeUploader(ctx context.Context) error {
+	db := &database{cfg: p.cfg, log: p.log}
+	// One that does not answer is waited for; one that is not there, or of
+	// another version, is told at once.
+	if _, err := db.open(ctx); err != nil && !errors.Is(err, pipeline.ErrOutage) {
+		return err
+	}
+	p.ends = append(p.ends, db.Close)
+	readers, err := site.Readers()
+	if err != nil {
+		return err
+	}
+	p.pass = upload.New(upload.Options{
+		Config: p.cfg, Store: p.store, Database: db, Readers: readers, Log: p.log,
+		Progress: func() { p.progress() },
+	}).Pass
+	return nil
+}
+
+// database opens the common database when it is first needed and answers.
+type database struct {
+	cfg *config.Config
+	log *slog.Logger
+	mu  sync.Mutex
+	db  *commondb.DB
+}
+
+func (d *database) open(ctx context.Context) (*commondb.DB, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.db != nil {
+		return d.db, nil
+	}
+	db, err := site.CommonDB(ctx, d.cfg)
+	if err != nil {
+		return nil, err
+	}
+	d.db = db
+	return db, nil
+}
+
+// Upload implements upload.Database.
+func (d *database) Upload(ctx context.Context, m commondb.Meta, records []results.Record) (commondb.Receipt, error) {
+	db, err := d.open(ctx)
+	if err != nil {
+		return commondb.Receipt{}, err
+	}
+	return db.Upload(ctx, m, records)
+}
+
+// Close closes the common database if it is open.
+func (d *database) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.db == nil {
+		return nil
+	}
+	return d.db.Close()
+}

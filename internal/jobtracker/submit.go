@@ -1,0 +1,213 @@
+package jobtracker
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"longhaul/internal/pipeline"
+)
+
+const submitColumns = `id, job_id, name, manager, queue_id, output_dir, status, details, node, version,
+	submitted_at, started_at, ended_at, created_at, updated_at`
+
+func scanSubmit(rows *sql.Rows, s *pipeline.Submit) error {
+	return rows.Scan(&s.ID, &s.JobID, &s.Name, &s.Manager, &s.QueueID, &s.OutputDir, &s.Status, &s.Details,
+		&s.Node, &s.Version, timeScanner{&s.SubmittedAt}, timeScanner{&s.StartedAt}, timeScanner{&s.EndedAt},
+		timeScanner{&s.CreatedAt}, timeScanner{&s.UpdatedAt})
+}
+
+// BeginSubmit writes down the intent to hand a job to the queue manager under
+// a name that nothing else ever had. It returns pipeline.ErrStale if somebody
+// else was quicker.
+func (s *Store) BeginSubmit(ctx context.Context, j pipeline.Job, name, manager, outputDir string) (pipeline.Submit, error) {
+	sub := pipeline.Submit{JobID: j.ID, Name: name, Manager: manager, OutputDir: outputDir, Status: pipeline.Submitting}
+	err := s.write(ctx, fmt.Sprintf("begin submit of job %d", j.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntityJob, int64(j.ID), j.Status, pipeline.Submitted, "submit "+name); err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, `
+			INSERT INTO job_submits (job_id, name, manager, output_dir, status, submitted_at, created_at, updated_at)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, j.ID, name, manager, outputDir, sub.Status, tx.at, tx.at, tx.at)
+		if err != nil {
+			return err
+		}
+		id, err := res.LastInsertId()
+		if err != nil {
+			return err
+		}
+		sub.ID = pipeline.SubmitID(id)
+		sub.SubmittedAt, _ = time.Parse(timeLayout, tx.at)
+		sub.CreatedAt, sub.UpdatedAt = sub.SubmittedAt, sub.SubmittedAt
+		return tx.record(ctx, pipeline.EntitySubmit, id, pipeline.Created, sub.Status, name)
+	})
+	return sub, err
+}
+
+// SubmitAccepted records the queue manager's ID for a submit.
+func (s *Store) SubmitAccepted(ctx context.Context, id pipeline.SubmitID, queueID string) error {
+	return s.write(ctx, fmt.Sprintf("submit %d accepted", id), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(id), pipeline.Submitting, pipeline.Running, "queue ID "+queueID); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE job_submits SET queue_id = ? WHERE id = ?`, queueID, id)
+		return err
+	})
+}
+
+// SubmitRefused records that the queue manager rejected a submit; the job
+// fails, and it counts as an attempt.
+func (s *Store) SubmitRefused(ctx context.Context, sub pipeline.Submit, details string) error {
+	return s.write(ctx, fmt.Sprintf("submit %d refused", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Submitting, pipeline.SubmissionFailed, details); err != nil {
+			return err
+		}
+		return tx.failJob(ctx, sub.JobID, pipeline.Submitted, details)
+	})
+}
+
+// SubmitNeverArrived records that the queue manager never got a submit; the job
+// is submitted again, and nothing counts.
+func (s *Store) SubmitNeverArrived(ctx context.Context, sub pipeline.Submit, details string) error {
+	return s.write(ctx, fmt.Sprintf("submit %d never arrived", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Submitting, pipeline.SubmissionFailed, details); err != nil {
+			return err
+		}
+		return tx.moveJobToRetry(ctx, sub.JobID, pipeline.Submitted, tx.at, details)
+	})
+}
+
+// SubmitsIn returns the submits of one status, oldest first.
+func (s *Store) SubmitsIn(ctx context.Context, status pipeline.Status) ([]pipeline.Submit, error) {
+	return query(ctx, s, "submits "+string(status), `
+		SELECT `+submitColumns+` FROM job_submits WHERE status = ? ORDER BY id`, scanSubmit, status)
+}
+
+// SubmitsOf returns all submits of a job, oldest first.
+func (s *Store) SubmitsOf(ctx context.Context, id pipeline.JobID) ([]pipeline.Submit, error) {
+	return query(ctx, s, fmt.Sprintf("submits of job %d", id), `
+		SELECT `+submitColumns+` FROM job_submits WHERE job_id = ? ORDER BY id`, scanSubmit, id)
+}
+
+// Submit returns one submit.
+func (s *Store) Submit(ctx context.Context, id pipeline.SubmitID) (pipeline.Submit, error) {
+	return queryOne(ctx, s, fmt.Sprintf("submit %d", id),
+		`SELECT `+submitColumns+` FROM job_submits WHERE id = ?`, scanSubmit, id)
+}
+
+// SubmitsByQueueID returns the submits that a queue manager knew by an ID,
+// oldest first; batch systems use an ID again.
+func (s *Store) SubmitsByQueueID(ctx context.Context, queueID string) ([]pipeline.Submit, error) {
+	return query(ctx, s, "submits with queue ID "+queueID, `
+		SELECT `+submitColumns+` FROM job_submits WHERE queue_id = ? ORDER BY id`, scanSubmit, queueID)
+}
+
+// OutputDirTaken reports whether a submit was ever given that output directory.
+func (s *Store) OutputDirTaken(ctx context.Context, dir string) (bool, error) {
+	var n int
+	err := s.ro.QueryRowContext(ctx, `SELECT count(*) FROM job_submits WHERE output_dir = ?`, dir).Scan(&n)
+	return n > 0, wrap("output directory", s.classify(ctx, err))
+}
+
+// SubmitSeen records when and where a submit was seen to run, without an event.
+func (s *Store) SubmitSeen(ctx context.Context, id pipeline.SubmitID, node string, startedAt time.Time) error {
+	return s.write(ctx, fmt.Sprintf("submit %d seen", id), func(tx *txn) error {
+		return tx.setRun(ctx, id, node, startedAt, time.Time{})
+	})
+}
+
+func (tx *txn) setRun(ctx context.Context, id pipeline.SubmitID, node string, started, ended time.Time) error {
+	_, err := tx.ExecContext(ctx, `
+		UPDATE job_submits SET node = coalesce(nullif(?, ''), node), started_at = coalesce(nullif(?, ''), started_at),
+		       ended_at = coalesce(nullif(?, ''), ended_at)
+		 WHERE id = ?`, node, formatTime(started), formatTime(ended), id)
+	return err
+}
+
+// End is what is known of a submit's end.
+type End struct {
+	Details            string
+	Node               string
+	StartedAt, EndedAt time.Time
+}
+
+// SubmitProcessed records that a submit ended well and left results.
+func (s *Store) SubmitProcessed(ctx context.Context, sub pipeline.Submit, end End) error {
+	return s.write(ctx, fmt.Sprintf("submit %d processed", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Running, pipeline.Processed, end.Details); err != nil {
+			return err
+		}
+		if err := tx.setRun(ctx, sub.ID, end.Node, end.StartedAt, end.EndedAt); err != nil {
+			return err
+		}
+		return tx.move(ctx, pipeline.EntityJob, int64(sub.JobID), pipeline.Submitted, pipeline.Processed, end.Details)
+	})
+}
+
+// SubmitFailed records that a submit ended badly; the job fails, and it counts
+// as an attempt.
+func (s *Store) SubmitFailed(ctx context.Context, sub pipeline.Submit, end End) error {
+	return s.write(ctx, fmt.Sprintf("submit %d failed", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Running, pipeline.ProcessingFailed, end.Details); err != nil {
+			return err
+		}
+		if err := tx.setRun(ctx, sub.ID, end.Node, end.StartedAt, end.EndedAt); err != nil {
+			return err
+		}
+		return tx.failJob(ctx, sub.JobID, pipeline.Submitted, end.Details)
+	})
+}
+
+// SubmitUploaded records that the results of a submit are committed in the
+// common database and read back there; version is that of the software that
+// made them. If so wished its raw data is marked for deletion, in the same
+// transaction: raw data is never deleted before this.
+func (s *Store) SubmitUploaded(ctx context.Context, sub pipeline.Submit, version, details string, deleteRaw bool) error {
+	return s.write(ctx, fmt.Sprintf("submit %d uploaded", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Processed, pipeline.Uploaded, details); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE job_submits SET version = ? WHERE id = ?`, version, sub.ID); err != nil {
+			return err
+		}
+		if err := tx.move(ctx, pipeline.EntityJob, int64(sub.JobID), pipeline.Processed, pipeline.Uploaded, details); err != nil {
+			return err
+		}
+		return tx.wantRawDeleted(ctx, sub.JobID, deleteRaw)
+	})
+}
+
+// UploadFailed records that the results of a submit cannot be uploaded; the job
+// fails, and it counts as an attempt.
+func (s *Store) UploadFailed(ctx context.Context, sub pipeline.Submit, details string) error {
+	return s.write(ctx, fmt.Sprintf("upload of submit %d failed", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Processed, pipeline.UploadFailed, details); err != nil {
+			return err
+		}
+		return tx.failJob(ctx, sub.JobID, pipeline.Processed, details)
+	})
+}
+
+// StopSubmit takes a submit back at an operator's wish, once it is out of the
+// queue. With fail it counts as an attempt that failed; otherwise the job is
+// submitted again and nothing counts.
+func (s *Store) StopSubmit(ctx context.Context, sub pipeline.Submit, fail bool, reason string) error {
+	return s.write(ctx, fmt.Sprintf("stop submit %d", sub.ID), func(tx *txn) error {
+		to, job := pipeline.RemovedByOperator, pipeline.Submitted
+		if fail {
+			to = pipeline.Stopped
+		}
+		if sub.Status == pipeline.Processed {
+			job = pipeline.Processed
+		}
+		details := note("stopped by hand", reason)
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), sub.Status, to, details); err != nil {
+			return err
+		}
+		if fail {
+			return tx.failJob(ctx, sub.JobID, job, details)
+		}
+		return tx.moveJobToRetry(ctx, sub.JobID, job, tx.at, details)
+	})
+}

@@ -1,0 +1,113 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"longhaul/internal/daemon"
+	"longhaul/internal/site"
+)
+
+// DaemonState says whether a daemon runs.
+type DaemonState string
+
+// The states of a daemon.
+const (
+	DaemonRuns    DaemonState = "running"
+	DaemonStopped DaemonState = "not running"
+	DaemonUnknown DaemonState = "unknown"
+)
+
+// Daemon is one of the three daemons.
+type Daemon struct {
+	Name       string      `json:"name"`
+	State      DaemonState `json:"state"`
+	PID        int         `json:"pid,omitempty"`
+	LastChange time.Time   `json:"last_change,omitzero"` // that it made in the job-tracker, of late
+}
+
+// Daemon looks whether a daemon runs. It only reads: taking a daemon's lock for
+// a moment, to see if that is possible, would turn away one that starts just then.
+func (o *Operator) Daemon(name string) Daemon {
+	locks, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return Daemon{Name: name, State: DaemonUnknown}
+	}
+	return lockHolder(name, site.LockPath(o.Config, name), string(locks))
+}
+
+// lockHolder finds the holder of a lock file among the kernel's list of locks.
+func lockHolder(name, path, locks string) Daemon {
+	d := Daemon{Name: name, State: DaemonUnknown}
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); errors.Is(err, fs.ErrNotExist) {
+		d.State = DaemonStopped // it never ran
+		return d
+	} else if err != nil {
+		return d
+	}
+	d.State = DaemonStopped
+	noted, _ := os.ReadFile(path)
+	device := fmt.Sprintf("%02x:%02x", unix.Major(st.Dev), unix.Minor(st.Dev))
+	for line := range strings.Lines(locks) {
+		// 2: FLOCK  ADVISORY  WRITE 11183 fe:00:9994267 0 EOF
+		f := strings.Fields(line)
+		if len(f) < 6 || f[1] != "FLOCK" || f[3] != "WRITE" {
+			continue
+		}
+		on, inode, ok := cutLast(f[5], ":")
+		if !ok || inode != strconv.FormatUint(st.Ino, 10) {
+			continue
+		}
+		// On some file systems, Btrfs and overlays among them, the kernel's
+		// list names another device than stat; there the process decides.
+		if on == device || f[4] == strings.TrimSpace(string(noted)) {
+			d.State = DaemonRuns
+			d.PID, _ = strconv.Atoi(f[4])
+			return d
+		}
+	}
+	return d
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// recentEvents is how far back the last change of a daemon is looked for.
+const recentEvents = 2000
+
+// daemons looks at all daemons, and when each last changed something.
+func (o *Operator) daemons(ctx context.Context) ([]Daemon, error) {
+	newest, err := o.Store.LastEvent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	events, err := o.Store.EventsAfter(ctx, newest-recentEvents, recentEvents)
+	if err != nil {
+		return nil, err
+	}
+	last := make(map[string]time.Time)
+	for _, e := range events {
+		last[e.Actor] = e.At
+	}
+	var all []Daemon
+	for _, kind := range daemon.Kinds() {
+		d := o.Daemon(kind)
+		d.LastChange = last[kind]
+		all = append(all, d)
+	}
+	return all, nil
+}

@@ -1,0 +1,148 @@
+// Package site makes the clients of the outside systems that the configuration
+// names: archive, queue manager, common database, mail server. Daemons,
+// preflight and the operator's command all get them here, so that what
+// preflight has tried is what the daemons use.
+package site
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"longhaul/internal/archive"
+	"longhaul/internal/commondb"
+	"longhaul/internal/config"
+	"longhaul/internal/notice"
+	"longhaul/internal/pipeline"
+	"longhaul/internal/queue"
+	"longhaul/internal/queue/local"
+	"longhaul/internal/results"
+)
+
+// Restorer returns the client of the restore service, nil if the site polls.
+func Restorer(c *config.Config) (archive.Restorer, error) {
+	if c.Download.Source != "restore" {
+		return nil, nil
+	}
+	return archive.NewRestorer(archive.RestoreOptions{
+		URL: c.Download.APIServiceURL, Username: c.Download.APIUsername, Password: c.Download.APIPassword.Reveal(),
+		Pipeline: c.Basic.Pipeline, Timeout: c.Download.APITimeout.Std(),
+	})
+}
+
+// FileServer returns the client of the file server, or the directory that is
+// polled on disk.
+func FileServer(c *config.Config, log *slog.Logger) (archive.FileServer, error) {
+	d := c.Download
+	limiter := archive.NewLimiter(int64(d.BandwidthLimit))
+	if d.Source == "poll" && d.PollFrom == "disk" {
+		return archive.NewDisk("/", limiter)
+	}
+	return archive.NewFTP(archive.FTPOptions{
+		Host: d.FTPHost, Port: d.FTPPort, Username: d.FTPUsername, Password: d.FTPPassword.Reveal(),
+		TLS: d.FTPTLS, CAFile: d.FTPTLSCA, TLSMax: tlsVersion(d.FTPTLSMax), DisableEPSV: !d.FTPEPSV,
+		ConnectTimeout: d.ConnectTimeout.Std(), IdleTimeout: d.IdleTimeout.Std(),
+		MinRate: int64(d.MinRate), MinRateTime: d.MinRateTime.Std(), Limiter: limiter, Log: log,
+	})
+}
+
+func tlsVersion(s string) uint16 {
+	if s == "1.2" {
+		return tls.VersionTLS12
+	}
+	return tls.VersionTLS13
+}
+
+// Supervise is the first argument by which a program that hosts the local queue
+// manager starts itself again as the supervisor of one job.
+const Supervise = "local-supervise"
+
+// QueueManager returns the queue manager of the configuration.
+func QueueManager(c *config.Config, log *slog.Logger) (queue.Manager, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return local.New(local.Options{
+		Spool: LocalSpool(c), MaxRunning: c.JobPooler.MaxJobsRunning,
+		Supervisor: []string{self, Supervise}, Log: log,
+	})
+}
+
+// LocalSpool is where the local queue manager keeps its records.
+func LocalSpool(c *config.Config) string {
+	if c.JobPooler.LocalSpool != "" {
+		return c.JobPooler.LocalSpool
+	}
+	return filepath.Join(filepath.Dir(c.Background.JobtrackerDB), "queue")
+}
+
+// CommonDBOptions are those of the common database.
+func CommonDBOptions(c *config.Config) commondb.Options {
+	return commondb.Options{Driver: c.CommonDB.Driver, Database: c.CommonDB.Database, Timeout: c.CommonDB.Timeout.Std()}
+}
+
+// CommonDB opens the common database.
+func CommonDB(ctx context.Context, c *config.Config) (*commondb.DB, error) {
+	return commondb.Open(ctx, CommonDBOptions(c))
+}
+
+// Readers are the forms of results that a stage can name.
+func Readers() (map[string]results.Reader, error) {
+	manifest, err := results.NewManifest(0)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]results.Reader{"manifest": manifest}, nil
+}
+
+// SMTP returns the client of the mail server.
+func SMTP(c *config.Config) (*notice.SMTP, error) {
+	e := c.Email
+	return notice.NewSMTP(notice.SMTPOptions{
+		Host: e.SMTPHost, Port: e.SMTPPort, StartTLS: e.SMTPUseTLS, ImplicitTLS: e.SMTPUseSSL, CAFile: e.SMTPCA,
+		Login: e.SMTPLogin, Username: e.SMTPUsername, Password: e.SMTPPassword.Reveal(),
+		Timeout: e.SMTPTimeout.Std(), From: e.Sender, To: e.Recipient, Site: c.Basic.Survey + "-" + c.Basic.Institution,
+	})
+}
+
+// MailPrefix stands before every subject, so that a person who looks after
+// several sites knows which one writes.
+func MailPrefix(c *config.Config) string {
+	return fmt.Sprintf("[longhaul %s@%s]", c.Basic.Survey, c.Basic.Institution)
+}
+
+// Wants says which notices are mailed.
+func Wants(e config.Email) func(pipeline.NoticeKind) bool {
+	return func(k pipeline.NoticeKind) bool {
+		switch {
+		case !e.Enabled:
+			return false
+		case k == pipeline.NoticeFailure:
+			return e.SendOnFailures
+		case k == pipeline.NoticeTerminalFailure, k == pipeline.NoticeRequestFailed:
+			return e.SendOnFailures || e.SendOnTerminalFailures
+		case k == pipeline.NoticeCrash:
+			return e.SendOnCrash
+		}
+		return true
+	}
+}
+
+// Operator is the name under which a person's changes enter the history.
+func Operator() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return fmt.Sprintf("uid %d", os.Getuid())
+}
+
+// LockPath is the file whose lock says that a daemon runs; it stands beside the
+// job-tracker, since it is the job-tracker that two of a kind must not share.
+func LockPath(c *config.Config, name string) string {
+	return filepath.Join(filepath.Dir(c.Background.JobtrackerDB), name+".lock")
+}
