@@ -106,7 +106,7 @@ func (f *FTP) connect(ctx context.Context) (*session, error) {
 	}
 	if err != nil {
 		s.drop()
-		return nil, fmt.Errorf("connect to %s: %w", f.address, f.explainTLS(err))
+		return nil, fmt.Errorf("connect to %s: %w", f.address, f.explainTLS(said(err)))
 	}
 	s.mlsd = s.conn.IsTimePreciseInList()
 	f.opts.Log.Debug("connected to the file server", "address", f.address, "tls", f.opts.TLS, "mlsd", s.mlsd)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"longhaul/internal/commondb"
 	"longhaul/internal/config"
@@ -12,6 +13,7 @@ import (
 	"longhaul/internal/pipeline"
 	"longhaul/internal/pool"
 	"longhaul/internal/product"
+	"longhaul/internal/queue/local"
 	"longhaul/internal/results"
 	"longhaul/internal/site"
 	"longhaul/internal/upload"
@@ -48,16 +50,40 @@ func (p *part) makePooler() error {
 	if err != nil {
 		return err
 	}
-	if w, ok := manager.(interface {
-		Watch(ctx context.Context, wake func())
-	}); ok {
-		p.watch = w.Watch
+	if m, ok := manager.(*local.Manager); ok {
+		p.watch = func(ctx context.Context, wake func()) {
+			go p.prune(ctx, m)
+			m.Watch(ctx, wake)
+		}
 	}
 	p.pass = pool.New(pool.Options{
 		Config: p.cfg, Store: p.store, Manager: manager, Products: products, Log: p.log,
 		Progress: func() { p.progress() },
 	}).Pass
 	return nil
+}
+
+// keepEnded is how long the local queue manager remembers a job that has ended.
+// A name that it has forgotten would run again if it were submitted again, so
+// this is far longer than a jobpooler is ever down.
+const keepEnded = 90 * 24 * time.Hour
+
+// prune forgets old jobs of the local queue manager, once a day.
+func (p *part) prune(ctx context.Context, m *local.Manager) {
+	tick := time.NewTicker(24 * time.Hour)
+	defer tick.Stop()
+	for {
+		if n, err := m.Prune(ctx, keepEnded); err != nil && ctx.Err() == nil {
+			p.log.Warn("old records of the local queue not removed", "err", err)
+		} else if n > 0 {
+			p.log.Info("old records of the local queue removed", "jobs", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (p *part) makeUploader(ctx context.Context) error {

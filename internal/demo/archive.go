@@ -97,13 +97,25 @@ func (a *remoteArchive) Close() error {
 	return errors.Join(errs...)
 }
 
+// writeTape makes up the observations that are not there yet. A file appears
+// on the tape only whole, so that a demo that was killed can be gone on with.
 func (a *remoteArchive) writeTape() error {
+	making, err := os.MkdirTemp(a.at.tape(), ".making-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(making)
 	for _, it := range a.survey.items {
 		if _, err := os.Stat(filepath.Join(a.at.tape(), it.files[len(it.files)-1])); err == nil {
 			continue
 		}
-		if _, err := it.Write(a.at.tape()); err != nil {
+		if _, err := it.Write(making); err != nil {
 			return fmt.Errorf("make up %s: %w", it.Source, err)
+		}
+		for _, name := range it.files {
+			if err := os.Rename(filepath.Join(making, name), filepath.Join(a.at.tape(), name)); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

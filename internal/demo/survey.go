@@ -107,22 +107,21 @@ type layout struct{ dir string }
 func (l layout) path(elem ...string) string {
 	return filepath.Join(append([]string{l.dir}, elem...)...)
 }
-func (l layout) config() string   { return l.path("config.toml") }
-func (l layout) tracker() string  { return l.path("jobtracker.db") }
-func (l layout) commonDB() string { return l.path("commondb.db") }
-func (l layout) raw() string      { return l.path("raw") }
-func (l layout) results() string  { return l.path("results") }
-func (l layout) scratch() string  { return l.path("scratch") }
-func (l layout) logs() string     { return l.path("log") }
-func (l layout) jobLogs() string  { return l.path("joblog") }
-func (l layout) mails() string    { return l.path("mails") }
-func (l layout) tape() string     { return l.path("archive", "tape") } // all observations
-func (l layout) served() string   { return l.path("archive", "ftp") }  // what was restored
-func (l layout) state() string    { return l.path("archive", "state.json") }
-func (l layout) faults() string   { return l.path("archive", "faults") } // those that have happened
-func (l layout) ca() string       { return l.path("archive", "ca") }
-func (l layout) runs() string     { return l.path("runs") } // what each job's command left as a trace
-func (l layout) plan() string     { return l.path("plan") } // which jobs are to fail, and how often
+func (l layout) config() string  { return l.path("config.toml") }
+func (l layout) tracker() string { return l.path("jobtracker.db") }
+func (l layout) raw() string     { return l.path("raw") }
+func (l layout) results() string { return l.path("results") }
+func (l layout) scratch() string { return l.path("scratch") }
+func (l layout) logs() string    { return l.path("log") }
+func (l layout) jobLogs() string { return l.path("joblog") }
+func (l layout) mails() string   { return l.path("mails") }
+func (l layout) tape() string    { return l.path("archive", "tape") } // all observations
+func (l layout) served() string  { return l.path("archive", "ftp") }  // what was restored
+func (l layout) state() string   { return l.path("archive", "state.json") }
+func (l layout) faults() string  { return l.path("archive", "faults") } // those that have happened
+func (l layout) ca() string      { return l.path("archive", "ca") }
+func (l layout) runs() string    { return l.path("runs") } // what each job's command left as a trace
+func (l layout) plan() string    { return l.path("plan") } // which jobs are to fail, and how often
 
 func (l layout) dirs() []string {
 	return []string{l.raw(), l.results(), l.scratch(), l.logs(), l.jobLogs(), l.mails(),

@@ -12,9 +12,10 @@ import (
 // firstNotices is how many notices of a kind are given in full for a digest.
 const firstNotices = 20
 
-// notify writes a notice to the outbox, unless nobody wants to be told.
+// notify writes a notice to the outbox, unless nobody wants to be told: the
+// zero Notice says so, or the kind does.
 func (tx *txn) notify(ctx context.Context, n pipeline.Notice) error {
-	if !tx.wants(n.Kind) {
+	if n == (pipeline.Notice{}) || !tx.wants(n.Kind) {
 		return nil
 	}
 	_, err := tx.ExecContext(ctx, `

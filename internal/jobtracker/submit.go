@@ -111,17 +111,18 @@ func (s *Store) OutputDirTaken(ctx context.Context, dir string) (bool, error) {
 }
 
 // SubmitSeen records when and where a submit was seen to run, without an event.
+// Of one that runs no more it says nothing.
 func (s *Store) SubmitSeen(ctx context.Context, id pipeline.SubmitID, node string, startedAt time.Time) error {
 	return s.write(ctx, fmt.Sprintf("submit %d seen", id), func(tx *txn) error {
-		return tx.setRun(ctx, id, node, startedAt, time.Time{})
+		return tx.setRun(ctx, id, pipeline.Running, node, startedAt, time.Time{})
 	})
 }
 
-func (tx *txn) setRun(ctx context.Context, id pipeline.SubmitID, node string, started, ended time.Time) error {
+func (tx *txn) setRun(ctx context.Context, id pipeline.SubmitID, is pipeline.Status, node string, started, ended time.Time) error {
 	_, err := tx.ExecContext(ctx, `
 		UPDATE job_submits SET node = coalesce(nullif(?, ''), node), started_at = coalesce(nullif(?, ''), started_at),
 		       ended_at = coalesce(nullif(?, ''), ended_at)
-		 WHERE id = ?`, node, formatTime(started), formatTime(ended), id)
+		 WHERE id = ? AND status = ?`, node, formatTime(started), formatTime(ended), id, is)
 	return err
 }
 
@@ -138,7 +139,7 @@ func (s *Store) SubmitProcessed(ctx context.Context, sub pipeline.Submit, end En
 		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Running, pipeline.Processed, end.Details); err != nil {
 			return err
 		}
-		if err := tx.setRun(ctx, sub.ID, end.Node, end.StartedAt, end.EndedAt); err != nil {
+		if err := tx.setRun(ctx, sub.ID, pipeline.Processed, end.Node, end.StartedAt, end.EndedAt); err != nil {
 			return err
 		}
 		return tx.move(ctx, pipeline.EntityJob, int64(sub.JobID), pipeline.Submitted, pipeline.Processed, end.Details)
@@ -152,7 +153,7 @@ func (s *Store) SubmitFailed(ctx context.Context, sub pipeline.Submit, end End) 
 		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Running, pipeline.ProcessingFailed, end.Details); err != nil {
 			return err
 		}
-		if err := tx.setRun(ctx, sub.ID, end.Node, end.StartedAt, end.EndedAt); err != nil {
+		if err := tx.setRun(ctx, sub.ID, pipeline.ProcessingFailed, end.Node, end.StartedAt, end.EndedAt); err != nil {
 			return err
 		}
 		return tx.failJob(ctx, sub.JobID, pipeline.Submitted, end.Details)

@@ -166,6 +166,16 @@ func TestTheFirstOfTwoSamplesIsInTheHighBits(t *testing.T) {
 	}
 }
 
+func TestSamplesOf16BitsAreSigned(t *testing.T) {
+	t.Parallel()
+	r := Row{data: []byte{0xff, 0xff, 0x01, 0x00}, bits: 16, channels: 2, pols: 1, sum: 1, Gain: []float32{2, 1}, Bias: []float32{10, 0}}
+	got := make([]float32, 2)
+	r.Spectrum(0, got)
+	if got[0] != 8 || got[1] != 256 {
+		t.Errorf("spectrum is %v, want 8 and 256", got)
+	}
+}
+
 func TestClippedCountsTheLowestAndTheHighestValue(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -97,7 +97,7 @@ func TestOneDeviantAmongEqualsIsOutlying(t *testing.T) {
 
 func TestWhatIsKeptDoesNotGrowWithTheObservation(t *testing.T) {
 	t.Parallel()
-	for _, spectra := range []int64{1, 10, 1499, 1500, 1501, 100_000} {
+	for _, spectra := range []int64{1, 10, 599, 600, 601, 100_000} {
 		s := newSums(3, spectra)
 		for i := range spectra {
 			s.add([]float32{float32(i % 7), 1, 2})

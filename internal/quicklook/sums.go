@@ -4,9 +4,9 @@ import "math"
 
 // How finely the pictures show an observation.
 const (
-	seriesBins     = 1500 // of the total power, in time
-	pictureColumns = 450  // of the dynamic spectrum, in time
-	pictureRows    = 240  // of the dynamic spectrum, in frequency
+	seriesBins     = 600 // of the total power, in time
+	pictureColumns = 450 // of the dynamic spectrum, in time
+	pictureRows    = 240 // of the dynamic spectrum, in frequency
 )
 
 // sums is what one pass over an observation keeps of it.

@@ -52,7 +52,7 @@ func TestAPoolerKilledAtAnyMomentRunsEachJobOnce(t *testing.T) {
 	t.Parallel()
 	opts := options(t)
 	dir := filepath.Dir(opts.Spool)
-	const rounds, each = 8, 5
+	const rounds, each = 5, 5
 	var names []string
 	for round := range rounds {
 		batch := make([]string, each)
@@ -98,7 +98,7 @@ func TestSupervisorsKilledAtAnyMomentNeverRunAJobTwice(t *testing.T) {
 	opts.MaxRunning = 4
 	m := open(t, opts)
 	var refs []queue.Ref
-	for i := range 40 {
+	for i := range 24 {
 		refs = append(refs, submit(t, m, appendName(dir, fmt.Sprintf("job%d", i))))
 		for _, p := range supervisors(t, m.dir) {
 			if rand.IntN(3) == 0 {

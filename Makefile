@@ -1,0 +1,52 @@
+# What a maintainer runs. 'make test' is all that CI runs.
+
+GO       ?= go
+FUZZTIME ?= 20s
+
+.PHONY: build test quick format vet staticcheck race fuzzseeds vulncheck generated tidy fuzz bench clean
+
+build: ## the programs, into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+test: format vet staticcheck generated tidy race vulncheck ## everything that CI runs
+
+quick: ## the tests alone, without the race detector
+	$(GO) test ./...
+
+format:
+	@echo '== format'
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	 if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	@echo '== vet'
+	$(GO) vet ./...
+
+staticcheck:
+	@echo '== staticcheck'
+	$(GO) tool staticcheck ./...
+
+generated: ## generated files are current
+	@echo '== generated files'
+	@tests/generated.sh
+
+tidy: ## go.mod names what is needed, and nothing else
+	@echo '== go.mod'
+	$(GO) mod tidy -diff
+
+race: ## all tests with the race detector; seeds of the fuzz targets are among them
+	@echo '== tests'
+	$(GO) test -race -timeout 20m ./...
+
+vulncheck:
+	@echo '== known vulnerabilities'
+	@tests/vulncheck.sh
+
+fuzz: ## every fuzz target for FUZZTIME
+	@tests/fuzz.sh $(FUZZTIME)
+
+bench: ## the inner loops, with allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean:
+	rm -rf bin
