@@ -75,7 +75,7 @@ func (d *demo) show(ctx context.Context, after int64) int64 {
 func (d *demo) describe(ctx context.Context, e pipeline.Event) string {
 	switch e.Entity {
 	case pipeline.EntityRequest:
-		return strings.TrimSpace(fmt.Sprintf("request %d %s: %s", e.EntityID, e.Became, e.Note))
+		return strings.TrimSpace(fmt.Sprintf("request %d %s", e.EntityID, e.Became)) + colon(e.Note)
 	case pipeline.EntityFile:
 		return d.describeFile(ctx, e)
 	case pipeline.EntityJob:
@@ -108,9 +108,14 @@ func (d *demo) describeJob(ctx context.Context, e pipeline.Event) string {
 	return fmt.Sprintf("job %d %s %s%s", j.ID, j.Name, e.Became, colon(e.Note))
 }
 
+// colon puts a note behind a line, shortened: all of it is in the history.
 func colon(note string) string {
+	const most = 120
 	if note == "" {
 		return ""
+	}
+	if r := []rune(note); len(r) > most {
+		note = string(r[:most]) + "…"
 	}
 	return ": " + note
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // smallSize is the size up to which Open reads the whole file to find damage,
-// which takes half a second at most; the daemons call Check in the background
-// anyway (bytes).
-const smallSize = 32 << 20
+// which takes less than half a second; beyond it the daemons call Check in the
+// background (bytes).
+const smallSize = 16 << 20
 
 // refuseUnsafe looks at what is on the disk before SQLite touches it.
 func refuseUnsafe(path string) error {
@@ -47,28 +47,36 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// checkSmall reads the whole file for damage if that takes no time.
-func (s *Store) checkSmall(ctx context.Context) error {
-	st, err := os.Stat(s.path)
-	if err != nil {
-		return err
-	}
-	if st.Size() > smallSize {
+// refuseReplaced finds that the file was deleted, or another put in its place,
+// while it was open. What is written then goes to a file without a name: an
+// intent that nobody will find again.
+func (s *Store) refuseReplaced() error {
+	if s.file == nil { // not open yet
 		return nil
 	}
-	return s.check(ctx, `PRAGMA quick_check(1)`)
+	now, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, s.file) {
+		return pipeline.Fatal(fmt.Errorf("job-tracker %s was moved or replaced while it was open; see that the right file is there and start again", s.path))
+	} else if err != nil {
+		return pipeline.Outage(pipeline.LocalDisk, err)
+	}
+	return nil
+}
+
+// checkSmall reads the whole file for damage if that takes no time.
+func (s *Store) checkSmall(ctx context.Context) error {
+	if s.file.Size() > smallSize {
+		return nil
+	}
+	return s.Check(ctx)
 }
 
 // Check reads the whole job-tracker and returns an error that wraps
-// pipeline.ErrFatal if anything in it is damaged. It also compares the indexes
-// with the tables, which Open does not.
+// pipeline.ErrFatal if anything in it is damaged, or an index does not agree
+// with its table. It does not stop the daemons' work.
 func (s *Store) Check(ctx context.Context) error {
-	return s.check(ctx, `PRAGMA integrity_check(1)`)
-}
-
-func (s *Store) check(ctx context.Context, pragma string) error {
 	var verdict string
-	if err := s.ro.QueryRowContext(ctx, pragma).Scan(&verdict); err != nil {
+	if err := s.ro.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
 		return fmt.Errorf("check: %w", s.classify(ctx, err))
 	}
 	if verdict != "ok" {

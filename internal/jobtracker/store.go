@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -39,6 +40,7 @@ type Store struct {
 	wants func(pipeline.NoticeKind) bool
 	rw    *sql.DB // one connection: SQLite has one writer at a time
 	ro    *sql.DB
+	file  os.FileInfo // which file it is, to find another in its place
 }
 
 // Options say who uses the store.
@@ -71,6 +73,9 @@ func open(ctx context.Context, path string, opt Options) (*Store, error) {
 	}
 	s := connect(path, opt)
 	err := s.checkVersion(ctx)
+	if err == nil {
+		s.file, err = os.Stat(path)
+	}
 	if err == nil {
 		err = s.checkSmall(ctx)
 	}
@@ -163,6 +168,9 @@ type txn struct {
 
 // write runs fn in one write transaction and commits if fn returns nil.
 func (s *Store) write(ctx context.Context, op string, fn func(*txn) error) error {
+	if err := s.refuseReplaced(); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
 	tx, err := s.begin(ctx)
 	if err != nil {
 		return fmt.Errorf("%s: begin: %w", op, s.classify(ctx, err))

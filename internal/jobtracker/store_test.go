@@ -87,10 +87,11 @@ func TestConnectionsHaveTheirPragmas(t *testing.T) {
 					t.Errorf("%s: %s is %s, %v, want %s", name, pragma, got, err, want)
 				}
 			}
+			_, err = conn.ExecContext(t.Context(), `DELETE FROM events`)
+			if canWrite := err == nil; canWrite != (name == "writer") {
+				t.Errorf("%s: a write gave %v", name, err)
+			}
 		}
-	}
-	if _, err := s.Reader().ExecContext(t.Context(), `DELETE FROM events`); err == nil {
-		t.Error("the readers' handle can write")
 	}
 }
 
@@ -169,11 +170,40 @@ func TestAFileThatVanishedIsNotMadeAnew(t *testing.T) {
 	if err := os.Remove(s.Path()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.WaitingRequests(t.Context()); !errors.Is(err, pipeline.ErrOutage) {
-		t.Errorf("reading: %v, want %v", err, pipeline.ErrOutage)
+	if err := s.Note(t.Context(), pipeline.EntitySystem, 0, "x"); !errors.Is(err, pipeline.ErrFatal) {
+		t.Errorf("writing to a file without a name: %v, want %v", err, pipeline.ErrFatal)
+	}
+	var err error
+	for range s.Reader().Stats().MaxOpenConnections { // some are open, the next one is new
+		var conn *sql.Conn
+		if conn, err = s.Reader().Conn(t.Context()); err == nil {
+			defer conn.Close()
+			err = conn.PingContext(t.Context())
+		}
+	}
+	if err = s.Classify(t.Context(), err); !errors.Is(err, pipeline.ErrOutage) {
+		t.Errorf("a new connection: %v, want %v", err, pipeline.ErrOutage)
 	}
 	if _, err := os.Stat(s.Path()); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there is a file again: %v", err)
+	}
+}
+
+func TestAFileThatWasReplacedIsNotWrittenTo(t *testing.T) {
+	t.Parallel()
+	s := jobtrackertest.Open(t)
+	backup := s.Path() + ".backup"
+	if err := s.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Note(t.Context(), pipeline.EntitySystem, 0, "before"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(backup, s.Path()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Note(t.Context(), pipeline.EntitySystem, 0, "after"); !errors.Is(err, pipeline.ErrFatal) {
+		t.Errorf("writing when a backup was put in its place: %v, want %v", err, pipeline.ErrFatal)
 	}
 }
 

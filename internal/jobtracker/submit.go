@@ -63,6 +63,9 @@ func (s *Store) SubmitRefused(ctx context.Context, sub pipeline.Submit, details 
 		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Submitting, pipeline.SubmissionFailed, details); err != nil {
 			return err
 		}
+		if err := tx.setRun(ctx, sub.ID, pipeline.SubmissionFailed, "", time.Time{}, s.now()); err != nil {
+			return err
+		}
 		return tx.failJob(ctx, sub.JobID, pipeline.Submitted, details)
 	})
 }
@@ -110,6 +113,37 @@ func (s *Store) OutputDirTaken(ctx context.Context, dir string) (bool, error) {
 	return n > 0, wrap("output directory", s.classify(ctx, err))
 }
 
+// OutputDirsBeneath reports whether a submit was ever given an output
+// directory beneath that one.
+func (s *Store) OutputDirsBeneath(ctx context.Context, dir string) (bool, error) {
+	var any bool
+	err := s.ro.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM job_submits WHERE output_dir >= ? AND output_dir < ?)`,
+		dir+"/", dir+"0").Scan(&any) // '0' is the byte after '/'
+	return any, wrap("output directories", s.classify(ctx, err))
+}
+
+// LiveSubmits counts the submits that the queue manager has, or may have.
+func (s *Store) LiveSubmits(ctx context.Context) (int, error) {
+	var n int
+	err := s.ro.QueryRowContext(ctx, `
+		SELECT count(*) FROM job_submits WHERE status IN ('submitting', 'running')`).Scan(&n)
+	return n, wrap("live submits", s.classify(ctx, err))
+}
+
+// UnseenEnds returns the earlier submits of the jobs that run now which were
+// given up or taken back without anybody having seen their end, oldest first:
+// they may come back.
+func (s *Store) UnseenEnds(ctx context.Context) ([]pipeline.Submit, error) {
+	return query(ctx, s, "submits whose end nobody saw", `
+		SELECT `+submitColumns+` FROM job_submits
+		 WHERE id IN (SELECT old.id FROM job_submits AS live
+		                JOIN job_submits AS old ON old.job_id = live.job_id AND old.id < live.id
+		               WHERE live.status = 'running' AND old.ended_at = ''
+		                 AND old.status IN ('submission_failed', 'processing_failed', 'stopped', 'removed'))
+		 ORDER BY id`, scanSubmit)
+}
+
 // SubmitSeen records when and where a submit was seen to run, without an event.
 // Of one that runs no more it says nothing.
 func (s *Store) SubmitSeen(ctx context.Context, id pipeline.SubmitID, node string, startedAt time.Time) error {
@@ -136,13 +170,50 @@ type End struct {
 // SubmitProcessed records that a submit ended well and left results.
 func (s *Store) SubmitProcessed(ctx context.Context, sub pipeline.Submit, end End) error {
 	return s.write(ctx, fmt.Sprintf("submit %d processed", sub.ID), func(tx *txn) error {
-		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Running, pipeline.Processed, end.Details); err != nil {
+		return tx.processed(ctx, sub, end)
+	})
+}
+
+// SubmitFoundProcessed records that a submit whose acceptance was never heard
+// of has ended well and left results, so that it was accepted.
+func (s *Store) SubmitFoundProcessed(ctx context.Context, sub pipeline.Submit, end End) error {
+	return s.write(ctx, fmt.Sprintf("submit %d found processed", sub.ID), func(tx *txn) error {
+		if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Submitting, pipeline.Running, "accepted, since it left results"); err != nil {
 			return err
 		}
-		if err := tx.setRun(ctx, sub.ID, pipeline.Processed, end.Node, end.StartedAt, end.EndedAt); err != nil {
+		return tx.processed(ctx, sub, end)
+	})
+}
+
+func (tx *txn) processed(ctx context.Context, sub pipeline.Submit, end End) error {
+	if err := tx.move(ctx, pipeline.EntitySubmit, int64(sub.ID), pipeline.Running, pipeline.Processed, end.Details); err != nil {
+		return err
+	}
+	if err := tx.setRun(ctx, sub.ID, pipeline.Processed, end.Node, end.StartedAt, end.EndedAt); err != nil {
+		return err
+	}
+	return tx.move(ctx, pipeline.EntityJob, int64(sub.JobID), pipeline.Submitted, pipeline.Processed, end.Details)
+}
+
+// SubmitEndedLate keeps for the history what became of a submit that had been
+// given up or taken back before. Nothing else changes: its job goes on without
+// it. end.EndedAt must be known. Of one whose end is known already, or that has
+// not been given up, it says nothing.
+func (s *Store) SubmitEndedLate(ctx context.Context, id pipeline.SubmitID, end End) error {
+	return s.write(ctx, fmt.Sprintf("late end of submit %d", id), func(tx *txn) error {
+		res, err := tx.ExecContext(ctx, `
+			UPDATE job_submits SET node = coalesce(nullif(?, ''), node),
+			       started_at = coalesce(nullif(?, ''), started_at), ended_at = ?
+			 WHERE id = ? AND ended_at = ''
+			   AND status IN ('submission_failed', 'processing_failed', 'stopped', 'removed')`,
+			end.Node, formatTime(end.StartedAt), formatTime(end.EndedAt), id)
+		if err != nil {
 			return err
 		}
-		return tx.move(ctx, pipeline.EntityJob, int64(sub.JobID), pipeline.Submitted, pipeline.Processed, end.Details)
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return tx.record(ctx, pipeline.EntitySubmit, int64(id), "", "", end.Details)
 	})
 }
 

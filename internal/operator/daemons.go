@@ -111,3 +111,10 @@ func (o *Operator) daemons(ctx context.Context) ([]Daemon, error) {
 	}
 	return all, nil
 }
+
+func systemctl(kind string) string { return "systemctl start longhaul-" + kind }
+
+// startHint says how a daemon is started.
+func startHint(kind string) string {
+	return fmt.Sprintf("start the %s: %s (or: longhaul run %s)", kind, systemctl(kind), kind)
+}

@@ -128,3 +128,7 @@ func (o *Operator) jobsNamed(ctx context.Context, name string) ([]int64, error) 
 	}
 	return ids, err
 }
+
+func filterIn(statuses ...pipeline.Status) jobtracker.Filter {
+	return jobtracker.Filter{Statuses: statuses}
+}

@@ -42,7 +42,7 @@ func (o *Operator) KillJob(ctx context.Context, id pipeline.JobID, opt KillOptio
 		case pipeline.TerminalFailure:
 			return fmt.Sprintf("%s: %sis given up already", jobName(job), stopped), nil
 		case pipeline.Processed:
-			return "", fmt.Errorf("it has ended well and waits for its upload; to take that back first: longhaul stop-jobs --also-processed -s %s", o.lastSubmit(ctx, job))
+			return "", o.waitsForUpload(ctx, job)
 		default:
 			return "", fmt.Errorf("it is %s; there is nothing to kill", job.Status)
 		}
@@ -99,13 +99,22 @@ func (o *Operator) stopForKill(ctx context.Context, job pipeline.Job, opt KillOp
 	return "", nil // it ended meanwhile
 }
 
-// lastSubmit is the number of a job's last submit, for a hint.
-func (o *Operator) lastSubmit(ctx context.Context, job pipeline.Job) string {
-	submits, err := o.Store.SubmitsOf(ctx, job.ID)
-	if err != nil || len(submits) == 0 {
-		return "SUBMIT_ID"
+// waitsForUpload is why a job that ended well is not killed.
+func (o *Operator) waitsForUpload(ctx context.Context, job pipeline.Job) error {
+	sub, _, err := o.lastSubmit(ctx, job.ID)
+	if err != nil {
+		return err
 	}
-	return fmt.Sprint(submits[len(submits)-1].ID)
+	return fmt.Errorf("it has ended well and waits for its upload; to take that back first: longhaul stop-jobs --also-processed -s %d", sub.ID)
+}
+
+// lastSubmit returns the newest submit of a job; ok is false if it has none.
+func (o *Operator) lastSubmit(ctx context.Context, id pipeline.JobID) (sub pipeline.Submit, ok bool, err error) {
+	submits, err := o.Store.SubmitsOf(ctx, id)
+	if err != nil || len(submits) == 0 {
+		return sub, false, err
+	}
+	return submits[len(submits)-1], true, nil
 }
 
 // JobsOfFile returns the jobs of a file that are not done: those that

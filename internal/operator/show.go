@@ -115,14 +115,16 @@ func (o *Operator) showSubmit(ctx context.Context, t *Thing) error {
 		return err
 	}
 	t.Submit, t.Jobs = ptr(ViewSubmit(s)), []JobView{ViewJob(j)}
-	t.ErrorLogPath = pool.StderrPath(o.Config, s.Name)
+	t.ErrorLogPath = o.errorLogPath(s)
 	t.ErrorLog = o.errorLog(s)
 	return nil
 }
 
+func (o *Operator) errorLogPath(s pipeline.Submit) string { return pool.StderrPath(o.Config, s.Name) }
+
 // errorLog returns the end of a submit's error log; if it cannot be read, why.
 func (o *Operator) errorLog(s pipeline.Submit) string {
-	text, err := queue.Tail(pool.StderrPath(o.Config, s.Name))
+	text, err := queue.Tail(o.errorLogPath(s))
 	if err != nil {
 		return fmt.Sprintf("(cannot be read: %v)", err)
 	}

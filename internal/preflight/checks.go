@@ -170,14 +170,11 @@ func checkQueue(ctx context.Context, r *runner) (_ string, err error) {
 		defer cancel()
 		return "", errors.Join(fmt.Errorf("test job %s: %w", id, err), m.Delete(ctx, id))
 	}
-	out, err := os.ReadFile(spec.Stdout)
-	if err != nil {
-		return "", fmt.Errorf("the test job's output: %w", err)
-	}
 	if !st.Succeeded() {
-		log, err := m.Errors(ctx, id)
-		return "", errors.Join(fmt.Errorf("the test job ended with %s %d on %s: %s%s",
-			st.Reason, st.ExitCode, st.Node, strings.TrimSpace(string(out)), strings.TrimSpace(log)), err)
+		out, _ := os.ReadFile(spec.Stdout) // one that never started has none
+		log, _ := m.Errors(ctx, id)
+		return "", fmt.Errorf("the test job ended on %q with %s %d: %s", st.Node, st.Reason, st.ExitCode,
+			strings.TrimSpace(string(out)+log+st.Detail))
 	}
 	return fmt.Sprintf("a test job ran on %s; nothing is missing there", st.Node), errors.Join(os.Remove(spec.Stdout), os.Remove(spec.Stderr))
 }
