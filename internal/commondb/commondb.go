@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/pipeline"
 )
 
@@ -116,6 +117,7 @@ func (db *DB) transaction(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err := fn(tx); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.DBCommit)
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}

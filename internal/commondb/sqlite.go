@@ -176,7 +176,7 @@ func checkVersion(ctx context.Context, q querier, path string) error {
 	case version > want:
 		return pipeline.Fatal(fmt.Errorf("it has version %d, this program knows up to %d; use the newer longhaul that made it", version, want))
 	case version < want:
-		return pipeline.Fatal(fmt.Errorf("it has version %d, this program needs %d; \"longhaul migrate\" upgrades it", version, want))
+		return pipeline.Fatal(fmt.Errorf("it has version %d, this program needs %d; use the program that wrote it, or a new file", version, want))
 	}
 	return nil
 }

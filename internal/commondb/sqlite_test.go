@@ -84,7 +84,7 @@ func TestOpenRefuses(t *testing.T) {
 			must(t, os.WriteFile(o.Database, bytes.Repeat([]byte("no database "), 1000), 0o640))
 		}, pipeline.ErrFatal, "backup"},
 		{"a newer version", change(`PRAGMA user_version = 99`), pipeline.ErrFatal, "newer longhaul"},
-		{"an older version", change(`PRAGMA user_version = 0`), pipeline.ErrFatal, "longhaul migrate"},
+		{"an older version", change(`PRAGMA user_version = 0`), pipeline.ErrFatal, "this program needs"},
 		{"another program's database", change(`PRAGMA application_id = 1`), pipeline.ErrFatal, "another program's"},
 		{"a file cut short", func(t *testing.T, o Options) {
 			change(`SELECT 1`)(t, o)

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"longhaul/internal/config"
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/jobtracker"
 	"longhaul/internal/loop"
 	"longhaul/internal/notice"
@@ -125,6 +126,7 @@ type part struct {
 }
 
 func newPart(ctx context.Context, c *config.Config, kind string, stderr io.Writer) (_ *part, err error) {
+	crashpoint.Arm(kind)
 	p := &part{kind: kind, cfg: c, wait: func() {}, wake: func() {}, progress: func() {}}
 	defer func() {
 		if err != nil {

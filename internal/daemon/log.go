@@ -32,10 +32,18 @@ func newLogger(c *config.Config, kind string, stderr io.Writer) (*slog.Logger, f
 	file := &lumberjack.Logger{
 		Filename: path, MaxSize: int(max(c.Background.LogMaxSize>>20, 1)), MaxBackups: c.Background.LogKeep,
 	}
-	opt := &slog.HandlerOptions{Level: level}
+	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC}
 	handlers := []slog.Handler{slog.NewTextHandler(file, opt)}
 	if c.Background.ScreenOutput {
 		handlers = append(handlers, slog.NewTextHandler(stderr, opt))
 	}
 	return slog.New(slog.NewMultiHandler(handlers...)).With("daemon", kind), file.Close, nil
+}
+
+// inUTC writes the time of a line in UTC, as everything else here.
+func inUTC(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Time(a.Key, a.Value.Time().UTC())
+	}
+	return a
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 
 	"longhaul/internal/archive"
 	"longhaul/internal/commondb"
@@ -30,7 +31,8 @@ func Restorer(c *config.Config) (archive.Restorer, error) {
 	}
 	return archive.NewRestorer(archive.RestoreOptions{
 		URL: c.Download.APIServiceURL, Username: c.Download.APIUsername, Password: c.Download.APIPassword.Reveal(),
-		Pipeline: c.Basic.Pipeline, Timeout: c.Download.APITimeout.Std(),
+		// The service knows its pipelines in lower case.
+		Pipeline: strings.ToLower(c.Basic.Pipeline), Timeout: c.Download.APITimeout.Std(),
 	})
 }
 
@@ -133,8 +135,12 @@ func Wants(e config.Email) func(pipeline.NoticeKind) bool {
 	}
 }
 
-// Operator is the name under which a person's changes enter the history.
+// Operator is the name under which a person's changes enter the history: that of
+// the user, also of one who works as the daemons' user by way of sudo.
 func Operator() string {
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		return name
+	}
 	if u, err := user.Current(); err == nil {
 		return u.Username
 	}
