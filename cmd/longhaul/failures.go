@@ -75,7 +75,8 @@ func failuresPage(groups []operator.FailureGroup, full bool) *page {
 		}
 	}
 	p.line("")
-	p.line("%s", "One of them: longhaul explain KIND ID.  When the cause is mended: "+mend(groups))
+	p.line("Why one of them does not move:  longhaul explain KIND ID")
+	p.line("When the cause is mended:       %s", mend(groups))
 	return &p
 }
 
@@ -121,11 +122,11 @@ func mend(groups []operator.FailureGroup) string {
 	}
 	switch {
 	case files && jobs:
-		return "retry-files, retry-jobs"
+		return "longhaul retry-files ID..., longhaul retry-jobs ID..."
 	case files:
-		return "retry-files"
+		return "longhaul retry-files ID..."
 	case jobs:
-		return "retry-jobs"
+		return "longhaul retry-jobs ID..."
 	}
-	return "nothing; requests are made anew"
+	return "nothing to do, new requests are made by themselves"
 }

@@ -21,6 +21,7 @@ const withMail = "[email]\nenabled = true\nsender = \"a@example.org\"\nrecipient
 func busyWorld(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, settings{"more": withMail})
+	w.distinct = true
 	w.upload(w.job(1))
 	given := w.job(2)
 	w.failJob(given, "exit status 71: longhaul worker on node17: input: read /data/raw/4bit-1.fits: input/output error",
@@ -51,7 +52,7 @@ func busyWorld(t *testing.T) *world {
 
 func (w *world) outage(daemon string, system pipeline.System, why string) {
 	w.t.Helper()
-	w.check(w.as(daemon).OutageBegan(w.t.Context(), system, why, pipeline.Notice{Kind: pipeline.NoticeOutage, Subject: "outage"}))
+	w.check(w.opened(daemon).OutageBegan(w.t.Context(), system, why, pipeline.Notice{Kind: pipeline.NoticeOutage, Subject: "outage"}))
 }
 
 // daemonRuns lets a daemon seem to run.
@@ -68,10 +69,22 @@ func (w *world) daemonRuns(kinds ...string) {
 	}
 }
 
-func TestOutputIsAsInTheGoldenFiles(t *testing.T) {
+// TestReading asks one busy world everything that changes nothing.
+func TestReading(t *testing.T) {
 	t.Parallel()
 	w := busyWorld(t)
 	w.daemonRuns("downloader", "uploader")
+	for name, test := range map[string]func(*testing.T, *world){
+		"output is as in the golden files":        outputIsGolden,
+		"every command prints one JSON value":     printsJSON,
+		"a list has the rows that were asked for": listChoosesRows,
+		"a name is as good as a number":           namesAreKnown,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, w) })
+	}
+}
+
+func outputIsGolden(t *testing.T, w *world) {
 	for name, args := range map[string]string{
 		"status":            "status",
 		"list-requests":     "list requests",
@@ -135,9 +148,8 @@ func TestStatusFitsOnAScreenAndItsWidth(t *testing.T) {
 	}
 }
 
-func TestEveryReadCommandPrintsOneJSONValue(t *testing.T) {
-	t.Parallel()
-	full, empty := busyWorld(t), newWorld(t, nil)
+func printsJSON(t *testing.T, full *world) {
+	empty := newWorld(t, nil)
 	for _, args := range []string{"status --json", "failures --json", "failures --full --json", "list requests --json",
 		"list files --json", "list attempts --json", "list jobs --json", "list submits --json", "version --json"} {
 		for _, w := range []*world{full, empty} {
@@ -159,9 +171,7 @@ func TestEveryReadCommandPrintsOneJSONValue(t *testing.T) {
 	}
 }
 
-func TestListChoosesRows(t *testing.T) {
-	t.Parallel()
-	w := busyWorld(t)
+func listChoosesRows(t *testing.T, w *world) {
 	for args, want := range map[string][]pipeline.FileID{
 		"--status terminal_failure,retrying": {9, 7},
 		"--text G34.31+00.05":                {10, 9},
@@ -171,7 +181,7 @@ func TestListChoosesRows(t *testing.T) {
 		"--text nothing-like-this":           {},
 	} {
 		var got []pipeline.FileID
-		for _, f := range isJSON[[]operator.FileView](t, w.ok(append(strings.Fields("list files --json "+args))...)) {
+		for _, f := range isJSON[[]operator.FileView](t, w.ok(strings.Fields("list files --json "+args)...)) {
 			got = append(got, f.ID)
 		}
 		if len(got) != len(want) {
@@ -189,9 +199,7 @@ func TestListChoosesRows(t *testing.T) {
 	}
 }
 
-func TestANameIsAsGoodAsANumber(t *testing.T) {
-	t.Parallel()
-	w := busyWorld(t)
+func namesAreKnown(t *testing.T, w *world) {
 	for name, want := range map[string]string{
 		rawName(2, 1):                           "file 4 is downloaded",
 		"/some/where/" + rawName(2, 1):          "file 4 is downloaded",
@@ -215,10 +223,11 @@ func TestANameIsAsGoodAsANumber(t *testing.T) {
 
 func TestANameOfTwoThingsIsRefused(t *testing.T) {
 	t.Parallel()
-	w := busyWorld(t)
-	w.check(w.as("jobpooler").SubmitAccepted(t.Context(), w.unanswered(w.job(8)).ID, "longhaul-2-bbbbbbbb"))
-	status, _, stderr := w.longhaul("show", "longhaul-2-bbbbbbbb")
-	if status != exitFailed || !strings.Contains(stderr, "fits submit 3, submit 8; name one of them") {
+	w := newWorld(t, nil)
+	w.submit(w.job(1))
+	w.check(w.as("jobpooler").SubmitAccepted(t.Context(), w.unanswered(w.job(2)).ID, "longhaul-1-aaaaaaaa"))
+	status, _, stderr := w.longhaul("show", "longhaul-1-aaaaaaaa")
+	if status != exitFailed || !strings.Contains(stderr, "fits submit 1, submit 2; name one of them") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 }

@@ -116,7 +116,7 @@ func (v *statusView) counts() {
 		var parts []string
 		for _, s := range pipeline.MachineOf(e.entity).Statuses() {
 			if n := e.counts[string(s)]; n > 0 {
-				parts = append(parts, fmt.Sprintf("%s\u00a0%d", s, n)) // not to be parted
+				parts = append(parts, fmt.Sprintf("%s %d", s, n))
 			}
 		}
 		if len(parts) == 0 {
@@ -131,7 +131,6 @@ func (v *statusView) listed(title string, items []string) {
 	line := v.title(0, title)
 	empty := true
 	for _, item := range items {
-		item = strings.ReplaceAll(item, "\u00a0", " ")
 		if !empty && len(line)+len(item)+2 > pageWidth {
 			v.line("%s", line)
 			line, empty = v.title(1, ""), true
@@ -151,9 +150,9 @@ func (v *statusView) space() {
 		return
 	}
 	r := *v.Room
-	v.line("%s%s %s of %s to use, and %s to come now", v.title(0, "Space"),
+	v.line("%s%s %s of %s in use, %s to come", v.title(0, "Space"),
 		bar(r.Used, r.SpaceToUse, 20), operator.Bytes(r.Used), operator.Bytes(r.SpaceToUse), operator.Bytes(r.Promised))
-	v.line("%s%s free on the disk, %s of it to be left; room for %s more", v.title(1, ""),
+	v.line("%s%s free on the disk, %s kept free; room for %s more", v.title(1, ""),
 		operator.Bytes(r.Free), operator.Bytes(r.MinFree), operator.Bytes(r.Left()))
 }
 
@@ -189,7 +188,7 @@ func (v *statusView) downloads() {
 		if quiet := v.At.Sub(d.LastWord); quiet > time.Minute {
 			left = "silent " + operator.Span(quiet)
 		}
-		v.line("  %-30s %s %4s %10s %s", cutMiddle(d.Filename, 30), bar(d.Bytes, d.Size, 14),
+		v.line("  %-34s %s %4s %10s %s", cutMiddle(d.Filename, 34), bar(d.Bytes, d.Size, 10),
 			percent(d.Bytes, d.Size), rate, left)
 	}
 }
@@ -212,22 +211,22 @@ func (v *statusView) running() {
 		if !j.Started.IsZero() {
 			where = "runs " + v.ago(j.Started)
 			if j.Node != "" {
-				where += " on " + cut(j.Node, 16)
+				where += " on " + j.Node
 			}
 		}
 		v.line("%s", strings.TrimRight(fmt.Sprintf("  job %-6d %-30s %-10s %s", j.JobID, cutMiddle(j.Name, 30),
-			fmt.Sprintf("attempt %d", j.Attempt), where), " "))
+			fmt.Sprintf("attempt %d", j.Attempt), cut(where, 25)), " "))
 	}
 }
 
 func (v *statusView) mail() {
 	m := v.Mail
-	state := "all sent"
+	state := "nothing waits"
 	switch {
 	case !m.Enabled:
 		state = "off (email.enabled)"
 	case !m.Oldest.IsZero():
-		state = fmt.Sprintf("%s to be put into mails, %s not sent yet; the oldest waits %s",
+		state = fmt.Sprintf("%s and %s wait, the oldest for %s",
 			operator.Count(m.Notices, "notice"), operator.Count(m.Unsent, "mail"), v.ago(m.Oldest))
 	}
 	v.line("%s%s", v.title(0, "Mail"), state)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,15 +39,34 @@ type world struct {
 	dir   string
 	cfg   *config.Config
 	clock time.Time
-	store *jobtracker.Store // as a daemon; see as
+	store *jobtracker.Store            // as the downloader
+	open  map[string]*jobtracker.Store // by actor
+	// distinct is set where the history must tell the daemons apart; opening
+	// the job-tracker for each takes time.
+	distinct bool
 }
+
+// emptyTracker is an empty job-tracker, made once: most tests have one of their own.
+var emptyTracker = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "longhaul")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "jobtracker.db")
+	if _, err := jobtracker.Create(context.Background(), path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // settings are what a test changes in the configuration.
 type settings map[string]string
 
 func newWorld(t *testing.T, change settings) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), clock: time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC)}
+	w := &world{t: t, dir: t.TempDir(), clock: time.Date(2026, 3, 14, 3, 0, 0, 0, time.UTC),
+		open: make(map[string]*jobtracker.Store)}
 	for _, d := range []string{"log", "qsub", "raw", "results", "scratch", "state"} {
 		w.check(os.Mkdir(w.path(d), 0o750))
 	}
@@ -53,8 +74,7 @@ func newWorld(t *testing.T, change settings) *world {
 	var err error
 	w.cfg, err = config.Load(w.path("config.toml"))
 	w.check(err)
-	_, err = jobtracker.Create(t.Context(), w.cfg.Background.JobtrackerDB)
-	w.check(err)
+	w.check(os.WriteFile(w.cfg.Background.JobtrackerDB, must(emptyTracker())(w), 0o640))
 	w.store = w.as("downloader")
 	return w
 }
@@ -127,10 +147,19 @@ func must[T any](v T, err error) func(*world) T {
 	}
 }
 
-// as opens the job-tracker as one of the daemons; every change takes a second
-// of the world's clock.
+// as returns the job-tracker as one of the daemons uses it.
 func (w *world) as(actor string) *jobtracker.Store {
+	if !w.distinct {
+		actor = "downloader"
+	}
+	return w.opened(actor)
+}
+
+func (w *world) opened(actor string) *jobtracker.Store {
 	w.t.Helper()
+	if s := w.open[actor]; s != nil {
+		return s
+	}
 	s, err := jobtracker.Open(w.t.Context(), w.cfg.Background.JobtrackerDB, jobtracker.Options{Actor: actor, Now: w.now})
 	w.check(err)
 	w.t.Cleanup(func() {
@@ -138,6 +167,7 @@ func (w *world) as(actor string) *jobtracker.Store {
 			w.t.Error(err)
 		}
 	})
+	w.open[actor] = s
 	return s
 }
 
@@ -171,6 +201,7 @@ func (w *world) settle(s string) string {
 	s = regexp.MustCompile(`\bprocess \d+ *`).ReplaceAllString(s, "process PID ")
 	s = regexp.MustCompile(`[\d.]+ [kMGTPE]?B free on the disk`).ReplaceAllString(s, "FREE free on the disk")
 	s = regexp.MustCompile(`free on the disk [\d.]+ [kMGTPE]?B`).ReplaceAllString(s, "free on the disk FREE")
+	s = regexp.MustCompile(`"(pid|free)": \d+`).ReplaceAllString(s, `"$1": 0`)
 	return strings.ReplaceAll(s, site.Operator(), "OPERATOR")
 }
 

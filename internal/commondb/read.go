@@ -46,6 +46,20 @@ func (db *DB) find(ctx context.Context, q querier, submit string) (at time.Time,
 	return at, digest, nil
 }
 
+// findWork returns the submit that uploaded some work, or pipeline.ErrNotFound.
+func (db *DB) findWork(ctx context.Context, q querier, work string) (submit string, err error) {
+	if work == "" {
+		return "", pipeline.ErrNotFound
+	}
+	err = q.QueryRowContext(ctx, `SELECT submit FROM uploads WHERE work = `+db.dialect.param(1), work).Scan(&submit)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", pipeline.ErrNotFound
+	} else if err != nil {
+		return "", fmt.Errorf("look for the work: %w", err)
+	}
+	return submit, nil
+}
+
 // Counts returns the number of rows of every table.
 func (db *DB) Counts(ctx context.Context) (map[string]int, error) {
 	counts := make(map[string]int)

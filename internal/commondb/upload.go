@@ -20,6 +20,7 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 // Meta says what an upload is of.
 type Meta struct {
 	Submit      string // its key: the submit's unique name
+	Work        string // the same for every submit of the same work; "" if that is not known
 	Job         string // the job's name, for people
 	Stage       string
 	Institution string
@@ -31,6 +32,7 @@ type Meta struct {
 // Receipt is what the common database holds after an upload.
 type Receipt struct {
 	Already bool   // it was there before
+	By      string // the submit that uploaded the same work before, if that was another one
 	Rows    int    // without shared ones, such as observations and types
 	Bytes   int64  // of all blobs
 	Digest  string // SHA-256 over all records and blobs, hex
@@ -39,7 +41,8 @@ type Receipt struct {
 // Upload writes the records in one transaction, reads every row and blob back,
 // compares, and commits. An upload under the same m.Submit that is there
 // already is not repeated: if it has the same content, Already says so; if not,
-// ErrMismatch. After an error of any kind, calling it again is safe: when the
+// ErrMismatch. Nor is an upload of the same work by another submit, whatever
+// came out of it this time: By names the one that is there. After an error of any kind, calling it again is safe: when the
 // connection was lost during the commit, this is how to learn what became of it.
 // One blob at a time is held in memory, with SQLite three copies of it.
 func (db *DB) Upload(ctx context.Context, m Meta, records []results.Record) (Receipt, error) {
@@ -71,6 +74,13 @@ func (db *DB) upload(ctx context.Context, m Meta, records []results.Record) (Rec
 		} else if !errors.Is(err, pipeline.ErrNotFound) {
 			return err
 		}
+		receipt.By, err = db.findWork(ctx, tx, m.Work)
+		if err == nil {
+			receipt.Already = true
+			return nil
+		} else if !errors.Is(err, pipeline.ErrNotFound) {
+			return err
+		}
 		return db.store(ctx, tx, m, size, records)
 	})
 	return receipt, err
@@ -96,6 +106,9 @@ func (db *DB) store(ctx context.Context, tx *sql.Tx, m Meta, size measure, recor
 		"submit": m.Submit, "job": m.Job, "stage": m.Stage, "institution": m.Institution,
 		"pipeline": m.Pipeline, "survey": m.Survey, "digest": size.digest,
 		"records": int64(size.rows), "bytes": size.bytes, "created_at": db.now().UTC().Format(timeFormat),
+	}
+	if m.Work != "" {
+		row["work"] = m.Work
 	}
 	if m.Version != "" {
 		v := results.Record{Table: "versions", Values: map[string]any{"version_number": m.Version}}

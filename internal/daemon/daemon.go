@@ -179,7 +179,7 @@ func (p *part) run(ctx context.Context, service *loop.Service) error {
 		Name: p.kind, Every: p.cfg.Background.Sleep.Std(), Max: p.cfg.Background.MaxSleep.Std(),
 		Log: p.log, Patience: outagePatience, OnOutage: p.outage, OnBack: p.back, Beat: beat,
 		Status: func(line string) { _ = service.Status(line) },
-	}, p.pass)
+	}, clearing(p.store, p.pass, func(s pipeline.System) bool { return s != pipeline.MailServer }))
 	p.wake, p.progress = l.Wake, l.Progress
 	p.log.Info("started", "pid", os.Getpid(), "job_tracker", p.store.Path())
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -245,6 +245,31 @@ func (p *part) crashed(err error) {
 	}
 }
 
+// clearing makes the first pass without an error end the outages that were
+// recorded by this daemon before it was started again: nobody else would.
+func clearing(s *jobtracker.Store, pass func(context.Context) error, ours func(pipeline.System) bool) func(context.Context) error {
+	cleared := false
+	return func(ctx context.Context) error {
+		if err := pass(ctx); err != nil || cleared {
+			return err
+		}
+		outages, err := s.Outages(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range outages {
+			if o.Daemon != s.Actor() || !ours(o.System) {
+				continue
+			}
+			if err := s.OutageOver(ctx, o.System); err != nil {
+				return err
+			}
+		}
+		cleared = true
+		return nil
+	}
+}
+
 func newMailer(c *config.Config, p *part) (*notice.Mailer, error) {
 	smtp, err := site.SMTP(c)
 	if err != nil {
@@ -269,5 +294,5 @@ func runMailer(ctx context.Context, c *config.Config, p *part, service *loop.Ser
 		Name: "mailer", Every: min(max(c.Email.DigestDelay.Std()/2, time.Second), 30*time.Second),
 		Max: c.Background.MaxSleep.Std(), Log: p.log.With("part", "mailer"), Beat: beat,
 		Patience: outagePatience, OnOutage: p.outage, OnBack: p.back,
-	}, m.Pass).Run(ctx)
+	}, clearing(p.store, m.Pass, func(s pipeline.System) bool { return s == pipeline.MailServer })).Run(ctx)
 }

@@ -174,12 +174,9 @@ func TestOnlyOneOfAKind(t *testing.T) {
 	t.Parallel()
 	c := newSite(t)
 	start(t, c, Uploader)
-	waitFor(t, "the uploader has its lock", func() bool {
-		l, err := loop.TryLock(site.LockPath(c, Uploader))
-		if err == nil {
-			must(t, l.Unlock())
-		}
-		return errors.Is(err, loop.ErrLocked)
+	waitFor(t, "the uploader has started", func() bool {
+		text, err := os.ReadFile(filepath.Join(c.Basic.LogDir, Uploader+".log"))
+		return err == nil && strings.Contains(string(text), "msg=started")
 	})
 	err := Run(t.Context(), c, Options{Kinds: []string{Uploader}, Stderr: io.Discard})
 	if !errors.Is(err, loop.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {

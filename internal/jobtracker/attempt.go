@@ -17,7 +17,7 @@ func scanAttempt(rows *sql.Rows, a *pipeline.Attempt) error {
 }
 
 // StartAttempt writes down that a file is about to be fetched, going on at
-// offset. It returns pipeline.ErrStale if somebody else has it.
+// offset, and its time on the file server, which not every listing tells. It returns pipeline.ErrStale if somebody else has it.
 func (s *Store) StartAttempt(ctx context.Context, f pipeline.File, offset int64) (pipeline.Attempt, error) {
 	a := pipeline.Attempt{FileID: f.ID, Offset: offset, Status: pipeline.Downloading}
 	err := s.write(ctx, fmt.Sprintf("start download of file %d", f.ID), func(tx *txn) error {
@@ -28,7 +28,8 @@ func (s *Store) StartAttempt(ctx context.Context, f pipeline.File, offset int64)
 		if err := tx.move(ctx, pipeline.EntityFile, int64(f.ID), f.Status, pipeline.Downloading, details); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE files SET bytes = ? WHERE id = ?`, offset, f.ID); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE files SET bytes = ?, mod_time = ?, digest = '' WHERE id = ?`,
+			offset, formatTime(f.ModTime), f.ID); err != nil {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, `
@@ -119,6 +120,33 @@ func (tx *txn) failFile(ctx context.Context, id pipeline.FileID, from pipeline.S
 	return err
 }
 
+// KeepDigest writes down that a file is whole, and its digest, "sha256:<hex>",
+// before it gets its final name. By the digest it is known there if
+// FileVerified does not come to pass.
+func (s *Store) KeepDigest(ctx context.Context, a pipeline.Attempt, digest string) error {
+	return s.write(ctx, fmt.Sprintf("digest of download %d", a.ID), func(tx *txn) error {
+		return tx.setDigest(ctx, a, a.Status, digest)
+	})
+}
+
+// setDigest is for the attempt of an unverified file; is is the attempt's status.
+func (tx *txn) setDigest(ctx context.Context, a pipeline.Attempt, is pipeline.Status, digest string) error {
+	res, err := tx.ExecContext(ctx, `
+		UPDATE files SET digest = ?, bytes = size
+		 WHERE id = ? AND status = 'unverified'
+		   AND EXISTS (SELECT 1 FROM download_attempts WHERE id = ? AND status = ?)`,
+		digest, a.FileID, a.ID, is)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return err
+	} else if n == 0 {
+		return tx.notIn(ctx, pipeline.EntityAttempt, int64(a.ID), is)
+	}
+	return nil
+}
+
 // FileVerified records that the file of an attempt is whole and under its
 // final name. digest is its own, "sha256:<hex>".
 func (s *Store) FileVerified(ctx context.Context, a pipeline.Attempt, digest string) error {
@@ -126,7 +154,7 @@ func (s *Store) FileVerified(ctx context.Context, a pipeline.Attempt, digest str
 		if err := tx.move(ctx, pipeline.EntityAttempt, int64(a.ID), a.Status, pipeline.Downloaded, "verified"); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE files SET digest = ?, bytes = size WHERE id = ?`, digest, a.FileID); err != nil {
+		if err := tx.setDigest(ctx, a, pipeline.Downloaded, digest); err != nil {
 			return err
 		}
 		return tx.move(ctx, pipeline.EntityFile, int64(a.FileID), pipeline.Unverified, pipeline.Downloaded, "verified")

@@ -77,10 +77,12 @@ func TestDamageIsFoundWhenOpening(t *testing.T) {
 			change(t, path, func(b []byte) []byte { clear(b[2*pageSize : 3*pageSize]); return b })
 		}, "newest backup"},
 		{"a page overwritten with another", sound, func(t *testing.T, path string) {
-			change(t, path, func(b []byte) []byte { copy(b[3*pageSize:4*pageSize], b[5*pageSize:]); return b })
+			from, to := rootPage(t, path, "job_files"), rootPage(t, path, "jobs")
+			change(t, path, func(b []byte) []byte { copy(b[to:to+pageSize], b[from:]); return b })
 		}, "newest backup"},
-		{"an index that lacks rows", sound, func(t *testing.T, path string) {
-			swapIndex(t, path)
+		{"an index that lacks rows, so that work would be hidden for ever", sound, func(t *testing.T, path string) {
+			from, to := rootPage(t, path, "requests_status"), rootPage(t, path, "jobs_status")
+			change(t, path, func(b []byte) []byte { copy(b[to:to+pageSize], b[from:]); return b })
 		}, "newest backup"},
 		{"bytes flipped in the head of every page", sound, func(t *testing.T, path string) {
 			change(t, path, func(b []byte) []byte {
@@ -166,7 +168,7 @@ func TestAnyFlippedByteIsFoundOrHarmless(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "jobtracker.db")
 	found := 0
-	for at := 16; at < len(content); at += len(content)/40 - 1 {
+	for at := 16; at < len(content); at += len(content)/15 - 1 {
 		bad := bytes.Clone(content)
 		bad[at] ^= 0xff
 		if err := os.WriteFile(path, bad, disk.FileMode); err != nil {
@@ -183,26 +185,21 @@ func TestAnyFlippedByteIsFoundOrHarmless(t *testing.T) {
 			t.Errorf("byte %d: %v, want %v", at, err, pipeline.ErrFatal)
 		}
 	}
-	t.Logf("%d of about 40 flipped bytes were found", found)
+	if found == 0 {
+		t.Error("no flipped byte was found")
+	}
 }
 
-// swapIndex gives one index the content of another. Such damage hides work
-// for ever, and only a comparison with the table finds it.
-func swapIndex(t *testing.T, path string) {
+// rootPage returns where the first page of a table or index begins in the file.
+func rootPage(t *testing.T, path, name string) int {
 	t.Helper()
 	db := jobtrackerDB(t, path)
-	conn, err := db.Conn(t.Context())
-	if err != nil {
+	var page int
+	if err := db.QueryRowContext(t.Context(), `SELECT rootpage FROM sqlite_schema WHERE name = ?`, name).Scan(&page); err != nil {
 		t.Fatal(err)
 	}
-	for _, stmt := range []string{`PRAGMA writable_schema = 1`, `
-		UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema WHERE name = 'job_submits_status')
-		 WHERE name = 'requests_status'`} {
-		if _, err := conn.ExecContext(t.Context(), stmt); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := errors.Join(conn.Close(), db.Close()); err != nil {
+	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return (page - 1) * pageSize
 }

@@ -50,14 +50,37 @@ func jsonText(m map[string]string) string {
 // reports whether it did. The archive may restore the same observation twice;
 // it is processed once.
 func (tx *txn) enterFile(ctx context.Context, f pipeline.File, status pipeline.Status, note string) (bool, error) {
-	var known int
-	err := tx.QueryRowContext(ctx, `SELECT 1 FROM files WHERE filename = ? LIMIT 1`, f.Filename).Scan(&known)
+	var id int64
+	var known pipeline.Status
+	err := tx.QueryRowContext(ctx, `
+		SELECT id, status FROM files WHERE filename = ? ORDER BY id DESC LIMIT 1`, f.Filename).Scan(&id, &known)
 	if err == nil {
-		return false, nil
+		return false, tx.foundAgain(ctx, id, known, f)
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return false, err
 	}
 	return true, tx.insertFile(ctx, f, status, note)
+}
+
+// foundAgain handles a file whose name is known. One that was given up learns
+// where it is now, so that an operator's retry finds it; it is not retried by
+// itself. All others are left as they are.
+func (tx *txn) foundAgain(ctx context.Context, id int64, was pipeline.Status, f pipeline.File) error {
+	if was != pipeline.TerminalFailure {
+		return nil
+	}
+	res, err := tx.ExecContext(ctx, `
+		UPDATE files SET remote_filename = ?, size = ?, mod_time = ?, checksum = ?, updated_at = ?
+		 WHERE id = ? AND remote_filename <> ?`,
+		f.RemoteFilename, f.Size, formatTime(f.ModTime), f.Checksum, tx.at, id, f.RemoteFilename)
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return err
+	}
+	return tx.record(ctx, pipeline.EntityFile, id, "", "",
+		fmt.Sprintf("the archive has it again, as %s; 'longhaul retry-files %d' fetches it", f.RemoteFilename, id))
 }
 
 func (tx *txn) insertFile(ctx context.Context, f pipeline.File, status pipeline.Status, note string) error {

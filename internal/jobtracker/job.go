@@ -105,6 +105,16 @@ func (s *Store) Job(ctx context.Context, id pipeline.JobID) (pipeline.Job, error
 		`SELECT `+jobColumns+` FROM jobs WHERE id = ?`, scanJob, id)
 }
 
+// JobGeneration counts the jobs of the same stage for the same group up to this
+// one: 1 for the first, 2 when an operator had its data processed once more.
+func (s *Store) JobGeneration(ctx context.Context, j pipeline.Job) (int, error) {
+	var n int
+	err := s.ro.QueryRowContext(ctx, `
+		SELECT count(*) FROM jobs WHERE group_key = ? AND id <= ? AND stage = ? AND product = ?`,
+		j.GroupKey, j.ID, j.Stage, j.Product).Scan(&n)
+	return n, wrap(fmt.Sprintf("generation of job %d", j.ID), s.classify(ctx, err))
+}
+
 // JobFiles returns the input files of a job, by name.
 func (s *Store) JobFiles(ctx context.Context, id pipeline.JobID) ([]pipeline.File, error) {
 	return query(ctx, s, fmt.Sprintf("files of job %d", id), `

@@ -1,6 +1,7 @@
 package jobtracker_test
 
 import (
+	"fmt"
 	"testing"
 
 	"longhaul/internal/jobtracker"
@@ -68,21 +69,27 @@ func TestRawDataGoesWithTheLastJobThatNeedsIt(t *testing.T) {
 func TestARetriedJobNeedsItsDataAgain(t *testing.T) {
 	t.Parallel()
 	s := jobtrackertest.Open(t)
-	jobs := jobtrackertest.MakeJobs(t, s, "search", "quicklook")
-	finish(t, s, jobs[0], end{pipeline.TerminalFailure, true})
-	if err := s.RetryGivenUpJob(t.Context(), jobs[0].ID, "fixed"); err != nil {
-		t.Fatal(err)
+	ctx := t.Context()
+	nothingGoes := func(when string) {
+		t.Helper()
+		if todo, err := s.FilesToDelete(ctx); err != nil || len(todo) != 0 {
+			t.Errorf("%s: %d files are to be deleted, %v, want none", when, len(todo), err)
+		}
 	}
-	finish(t, s, jobs[1], end{pipeline.Uploaded, true})
-	if todo, err := s.FilesToDelete(t.Context()); err != nil || len(todo) != 0 {
-		t.Errorf("%d files are to be deleted, %v, but a job needs them", len(todo), err)
-	}
-	j, _ := s.Job(t.Context(), jobs[0].ID)
-	if err := s.KillJob(t.Context(), j, false, "enough"); err != nil {
-		t.Fatal(err)
-	}
-	if todo, _ := s.FilesToDelete(t.Context()); len(todo) != 0 {
-		t.Errorf("%d files are to be deleted, but a job that was killed keeps its data", len(todo))
+	for _, killed := range []bool{false, true} {
+		jobs := jobtrackertest.MakeJobs(t, s, "search", "quicklook")
+		finish(t, s, jobs[0], end{pipeline.TerminalFailure, true})
+		if err := s.RetryGivenUpJob(ctx, jobs[0].ID, "fixed"); err != nil {
+			t.Fatal(err)
+		}
+		if killed { // and this time it keeps its data
+			j, _ := s.Job(ctx, jobs[0].ID)
+			if err := s.KillJob(ctx, j, false, "enough"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		finish(t, s, jobs[1], end{pipeline.Uploaded, true})
+		nothingGoes(fmt.Sprintf("the other job is uploaded, this one was killed: %v", killed))
 	}
 	jobtrackertest.AssertInvariants(t, s)
 }

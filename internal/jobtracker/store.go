@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
 )
@@ -179,6 +180,7 @@ func (s *Store) write(ctx context.Context, op string, fn func(*txn) error) error
 	if err := fn(&txn{tx, formatTime(s.now()), s.actor, s.wants}); err != nil {
 		return fmt.Errorf("%s: %w", op, s.classify(ctx, err))
 	}
+	crashpoint.Reach(crashpoint.Commit)
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("%s: commit: %w", op, s.classify(ctx, err))
 	}

@@ -12,9 +12,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"longhaul/internal/daemon"
 	"longhaul/internal/site"
 )
+
+// The daemons, by the names under which they change the job-tracker.
+const (
+	downloader = "downloader"
+	jobpooler  = "jobpooler"
+	uploader   = "uploader"
+)
+
+func daemonKinds() []string { return []string{downloader, jobpooler, uploader} }
 
 // DaemonState says whether a daemon runs.
 type DaemonState string
@@ -34,14 +42,37 @@ type Daemon struct {
 	LastChange time.Time   `json:"last_change,omitzero"` // that it made in the job-tracker, of late
 }
 
+// looks is how often the kernel's list of locks is read before a daemon whose
+// process is alive is said not to run. A long list is read in several parts, and
+// a lock can slip from one to the other while locks come and go.
+const looks = 5
+
 // Daemon looks whether a daemon runs. It only reads: taking a daemon's lock for
 // a moment, to see if that is possible, would turn away one that starts just then.
 func (o *Operator) Daemon(name string) Daemon {
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return Daemon{Name: name, State: DaemonUnknown}
+	path := site.LockPath(o.Config, name)
+	var d Daemon
+	for range looks {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			return Daemon{Name: name, State: DaemonUnknown}
+		}
+		if d = lockHolder(name, path, string(locks)); d.State != DaemonStopped || !noterAlive(path) {
+			break
+		}
 	}
-	return lockHolder(name, site.LockPath(o.Config, name), string(locks))
+	return d
+}
+
+// noterAlive reports whether there is a process of the number that the last
+// holder of a lock wrote into its file. It may be another one by now.
+func noterAlive(path string) bool {
+	noted, err := os.ReadFile(path)
+	if err != nil {
+		return false
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(noted)))
+	return err == nil && pid > 0 && !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 }
 
 // lockHolder finds the holder of a lock file among the kernel's list of locks.
@@ -104,7 +135,7 @@ func (o *Operator) daemons(ctx context.Context) ([]Daemon, error) {
 		last[e.Actor] = e.At
 	}
 	var all []Daemon
-	for _, kind := range daemon.Kinds() {
+	for _, kind := range daemonKinds() {
 		d := o.Daemon(kind)
 		d.LastChange = last[kind]
 		all = append(all, d)

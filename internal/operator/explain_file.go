@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"longhaul/internal/daemon"
 	"longhaul/internal/pipeline"
 )
 
@@ -23,13 +22,13 @@ func (o *Operator) explainFile(ctx context.Context, e *Explanation) error {
 		return o.explainDownloading(ctx, e, f)
 	case pipeline.Unverified:
 		e.because("all its bytes are here, %s, and are being verified", Bytes(f.Bytes))
-		o.daemonRuns(e, daemon.Downloader)
+		o.daemonRuns(e, downloader)
 		e.next("the downloader compares size and checksum")
 	case pipeline.Failed:
 		if _, err := o.errorsOf(ctx, e); err != nil {
 			return err
 		}
-		o.daemonRuns(e, daemon.Downloader)
+		o.daemonRuns(e, downloader)
 		e.next(fmt.Sprintf("the downloader tries it again or gives it up at its next pass (%d of %d attempts are used up)",
 			f.Attempts, o.Config.Download.NumRetries))
 	case pipeline.TerminalFailure:
@@ -45,8 +44,8 @@ func (o *Operator) explainFile(ctx context.Context, e *Explanation) error {
 
 // explainUnfetched is about a file that waits for its download.
 func (o *Operator) explainUnfetched(ctx context.Context, e *Explanation, f pipeline.File) error {
-	o.daemonRuns(e, daemon.Downloader)
-	if err := o.answers(ctx, e, daemon.Downloader, pipeline.FileServer, pipeline.LocalDisk); err != nil {
+	o.daemonRuns(e, downloader)
+	if err := o.answers(ctx, e, downloader, pipeline.FileServer, pipeline.LocalDisk); err != nil {
 		return err
 	}
 	if f.Status == pipeline.Retrying {
@@ -74,7 +73,7 @@ func (o *Operator) explainUnfetched(ctx context.Context, e *Explanation, f pipel
 	if len(active) >= o.Config.Download.NumDownloads || before > 0 {
 		e.next("it is fetched by itself when its turn comes", try("how fast the others go", "longhaul status"))
 	}
-	o.nextPass(e, daemon.Downloader, "fetches it")
+	o.nextPass(e, downloader, "fetches it")
 	return nil
 }
 
@@ -116,8 +115,8 @@ func (o *Operator) explainSpace(ctx context.Context, e *Explanation, f pipeline.
 }
 
 func (o *Operator) explainDownloading(ctx context.Context, e *Explanation, f pipeline.File) error {
-	o.daemonRuns(e, daemon.Downloader)
-	if err := o.answers(ctx, e, daemon.Downloader, pipeline.FileServer, pipeline.LocalDisk); err != nil {
+	o.daemonRuns(e, downloader)
+	if err := o.answers(ctx, e, downloader, pipeline.FileServer, pipeline.LocalDisk); err != nil {
 		return err
 	}
 	attempts, err := o.Store.AttemptsOf(ctx, f.ID)
@@ -158,7 +157,7 @@ func (o *Operator) explainFileGivenUp(ctx context.Context, e *Explanation, f pip
 
 func (o *Operator) explainDoomed(e *Explanation) {
 	e.because("it is to be deleted")
-	o.daemonRuns(e, daemon.Uploader)
+	o.daemonRuns(e, uploader)
 	e.next(fmt.Sprintf("the uploader deletes it at its next pass, within %s", o.Config.Background.Sleep))
 }
 
@@ -210,8 +209,8 @@ func (o *Operator) explainGroup(ctx context.Context, e *Explanation, f pipeline.
 			return o.explainMissing(ctx, e, f)
 		default:
 			e.because("its group, %s, is complete", g.Name)
-			o.daemonRuns(e, daemon.JobPooler)
-			o.nextPass(e, daemon.JobPooler, "makes its job")
+			o.daemonRuns(e, jobpooler)
+			o.nextPass(e, jobpooler, "makes its job")
 		}
 		return nil
 	}

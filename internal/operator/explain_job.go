@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"longhaul/internal/daemon"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
 )
@@ -24,8 +23,8 @@ func (o *Operator) explainJob(ctx context.Context, e *Explanation) error {
 		return o.explainSubmitted(ctx, e, j)
 	case pipeline.Processed:
 		e.because("it ended well at %s, and its results wait for the uploader", Stamp(j.UpdatedAt))
-		o.daemonRuns(e, daemon.Uploader)
-		if err := o.answers(ctx, e, daemon.Uploader, pipeline.CommonDatabase, pipeline.LocalDisk); err != nil {
+		o.daemonRuns(e, uploader)
+		if err := o.answers(ctx, e, uploader, pipeline.CommonDatabase, pipeline.LocalDisk); err != nil {
 			return err
 		}
 		e.next(fmt.Sprintf("the uploader uploads it at its next pass, within %s; uploads are made one after the other", o.Config.Background.Sleep))
@@ -33,7 +32,7 @@ func (o *Operator) explainJob(ctx context.Context, e *Explanation) error {
 		if _, err := o.errorsOf(ctx, e); err != nil {
 			return err
 		}
-		o.daemonRuns(e, daemon.JobPooler)
+		o.daemonRuns(e, jobpooler)
 		e.next(fmt.Sprintf("the jobpooler tries it again or gives it up at its next pass (%d of %d attempts are used up)",
 			j.Attempts, o.Config.JobPooler.MaxAttempts))
 	case pipeline.TerminalFailure:
@@ -46,8 +45,8 @@ func (o *Operator) explainJob(ctx context.Context, e *Explanation) error {
 
 // explainUnsubmitted is about a job that is not in the queue.
 func (o *Operator) explainUnsubmitted(ctx context.Context, e *Explanation, j pipeline.Job) error {
-	o.daemonRuns(e, daemon.JobPooler)
-	if err := o.answers(ctx, e, daemon.JobPooler, pipeline.QueueManager, pipeline.LocalDisk); err != nil {
+	o.daemonRuns(e, jobpooler)
+	if err := o.answers(ctx, e, jobpooler, pipeline.QueueManager, pipeline.LocalDisk); err != nil {
 		return err
 	}
 	if j.Status == pipeline.Retrying {
@@ -65,7 +64,9 @@ func (o *Operator) explainUnsubmitted(ctx context.Context, e *Explanation, j pip
 		e.because("nothing is submitted until the jobpooler knows whether submit %d, %s, has reached the queue",
 			unsettled[0].ID, unsettled[0].Name)
 	}
-	o.explainQueue(ctx, e)
+	if err := o.explainQueue(ctx, e); err != nil {
+		return err
+	}
 	due, err := o.Store.DueJobs(ctx, mostBefore)
 	if err != nil {
 		return err
@@ -73,25 +74,30 @@ func (o *Operator) explainUnsubmitted(ctx context.Context, e *Explanation, j pip
 	if before := slices.IndexFunc(due, func(d pipeline.Job) bool { return d.ID == j.ID }); before > 0 {
 		e.because("%s due before it", areOrIs(before, "job"))
 	}
-	o.nextPass(e, daemon.JobPooler, "submits it")
+	o.nextPass(e, jobpooler, "submits it")
 	return nil
 }
 
 // explainQueue adds a reason if the queue is full or does not answer.
-func (o *Operator) explainQueue(ctx context.Context, e *Explanation) {
+func (o *Operator) explainQueue(ctx context.Context, e *Explanation) error {
 	running, queued, err := o.queueStatus(ctx)
 	if err != nil {
 		e.because("the queue manager cannot be asked: %v", err)
 		e.next("the jobpooler asks it again by itself", try("test the queue manager", "longhaul preflight queue"))
-		return
+		return nil
+	}
+	live, err := o.Store.LiveSubmits(ctx)
+	if err != nil {
+		return err
 	}
 	c := o.Config.JobPooler
-	if running+queued < c.MaxJobsRunning && queued < c.MaxJobsQueued {
-		return
+	if max(running+queued, live) < c.MaxJobsRunning && queued < c.MaxJobsQueued {
+		return nil
 	}
-	e.because("the queue is full: %d running and %d waiting of ours (max_jobs_running %d, max_jobs_queued %d)",
-		running, queued, c.MaxJobsRunning, c.MaxJobsQueued)
+	e.because("the queue is full: %d running and %d waiting of ours, %d that have not been seen to end (max_jobs_running %d, max_jobs_queued %d)",
+		running, queued, live, c.MaxJobsRunning, c.MaxJobsQueued)
 	e.next("it is submitted by itself when one of those has ended", try("how long they have run", "longhaul status"))
+	return nil
 }
 
 func (o *Operator) queueStatus(ctx context.Context) (running, queued int, err error) {
@@ -112,8 +118,8 @@ func (o *Operator) explainSubmitted(ctx context.Context, e *Explanation, j pipel
 		switch sub.Status {
 		case pipeline.Submitting:
 			e.because("submit %d, %s, was begun at %s, and the queue manager's answer is not here", sub.ID, sub.Name, Stamp(sub.SubmittedAt))
-			o.daemonRuns(e, daemon.JobPooler)
-			if err := o.answers(ctx, e, daemon.JobPooler, pipeline.QueueManager); err != nil {
+			o.daemonRuns(e, jobpooler)
+			if err := o.answers(ctx, e, jobpooler, pipeline.QueueManager); err != nil {
 				return err
 			}
 			e.next("the jobpooler asks the queue manager for it by its name at its next pass")
@@ -146,11 +152,11 @@ func (o *Operator) explainInQueue(ctx context.Context, e *Explanation, j pipelin
 			try("take it back", "longhaul stop-jobs %s", sub.QueueID))
 	case queue.Finished:
 		e.because("%s, has ended%s: %s", name, onNode(state.Node), ending(state))
-		o.daemonRuns(e, daemon.JobPooler)
+		o.daemonRuns(e, jobpooler)
 		e.next(fmt.Sprintf("the jobpooler writes its end down at its next pass, within %s", o.Config.Background.Sleep))
 	default:
 		e.because("%s, is not known to the queue manager", name)
-		o.daemonRuns(e, daemon.JobPooler)
+		o.daemonRuns(e, jobpooler)
 		e.next(fmt.Sprintf("if it does not turn up within %s (lost_after) and has left no results, the job fails", o.Config.JobPooler.LostAfter))
 	}
 	return nil

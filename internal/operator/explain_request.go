@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"longhaul/internal/daemon"
 	"longhaul/internal/pipeline"
 )
 
@@ -28,8 +27,8 @@ func (o *Operator) explainRequest(ctx context.Context, e *Explanation) error {
 }
 
 func (o *Operator) explainWaiting(ctx context.Context, e *Explanation, r pipeline.Request) error {
-	o.daemonRuns(e, daemon.Downloader)
-	if err := o.answers(ctx, e, daemon.Downloader, pipeline.RestoreService, pipeline.FileServer); err != nil {
+	o.daemonRuns(e, downloader)
+	if err := o.answers(ctx, e, downloader, pipeline.RestoreService, pipeline.FileServer); err != nil {
 		return err
 	}
 	if r.GUID == "" {
@@ -44,7 +43,7 @@ func (o *Operator) explainWaiting(ctx context.Context, e *Explanation, r pipelin
 		e.because("what the archive says about it is not known: %v", err)
 	case done:
 		e.because("the archive says %q: its files are ready", word)
-		o.nextPass(e, daemon.Downloader, "lists them")
+		o.nextPass(e, downloader, "lists them")
 	default:
 		e.because("the archive says %q: its files are not on the file server yet", word)
 	}
@@ -76,7 +75,7 @@ func (o *Operator) explainFinished(ctx context.Context, e *Explanation, r pipeli
 	var parts []string
 	for _, s := range pipeline.MachineOf(pipeline.EntityFile).Statuses() {
 		if n := counts[s]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%s %d", s, n))
+			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}
 	}
 	if len(parts) > 0 {

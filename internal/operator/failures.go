@@ -160,7 +160,7 @@ type same struct{ path, name, hex, digits *regexp.Regexp }
 
 func newSame() same {
 	return same{
-		path:   regexp.MustCompile(`/[^\s'":;,()\[\]]+`),                  // of files and directories
+		path:   regexp.MustCompile(`\B/[^\s'":;,()\[\]]+`),                // of files and directories
 		name:   regexp.MustCompile(`\b[\w-]+-\d+-[a-z2-7]{8}\b`),          // of submits
 		hex:    regexp.MustCompile(`\b[0-9a-fA-F]{8,}(-[0-9a-fA-F]+)*\b`), // digests, GUIDs
 		digits: regexp.MustCompile(`\d+`),

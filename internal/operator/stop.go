@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"longhaul/internal/daemon"
 	"longhaul/internal/loop"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
@@ -60,8 +59,8 @@ func (o *Operator) StopSubmit(ctx context.Context, sub pipeline.Submit, opt Stop
 // justSubmitting is why a submit without an answer of the queue manager is left
 // alone: only the jobpooler, which asked, may settle it.
 func (o *Operator) justSubmitting() error {
-	if o.Daemon(daemon.JobPooler).State == DaemonStopped {
-		return fmt.Errorf("its submission was cut short; %s, which finds out whether it is in the queue", startHint(daemon.JobPooler))
+	if o.Daemon(jobpooler).State == DaemonStopped {
+		return fmt.Errorf("its submission was cut short; %s, which finds out whether it is in the queue", startHint(jobpooler))
 	}
 	return errors.New("it is being submitted just now; try again in a moment")
 }
@@ -72,7 +71,7 @@ func (o *Operator) stopRunning(ctx context.Context, sub pipeline.Submit, opt Sto
 		return "", err
 	}
 	if err := o.Store.StopSubmit(ctx, sub, opt.Fail, opt.Reason); errors.Is(err, pipeline.ErrStale) {
-		return o.endedMeanwhile(ctx, sub, was)
+		return o.endedMeanwhile(ctx, sub, was, opt.Reason)
 	} else if err != nil {
 		return "", err
 	}
@@ -113,8 +112,15 @@ func (o *Operator) takeOut(ctx context.Context, sub pipeline.Submit) (was string
 }
 
 // endedMeanwhile says what the jobpooler made of a submit whose end it saw
-// before the stop was written down.
-func (o *Operator) endedMeanwhile(ctx context.Context, sub pipeline.Submit, was string) (string, error) {
+// before the stop was written down, and leaves a word of the stop in its history.
+func (o *Operator) endedMeanwhile(ctx context.Context, sub pipeline.Submit, was, reason string) (string, error) {
+	note := "stopped by hand"
+	if reason != "" {
+		note += ": " + reason
+	}
+	if err := o.Store.Note(ctx, pipeline.EntitySubmit, int64(sub.ID), note); err != nil {
+		return "", err
+	}
 	now, err := o.Store.Submit(ctx, sub.ID)
 	if err != nil {
 		return "", err
@@ -131,7 +137,7 @@ func (o *Operator) endedMeanwhile(ctx context.Context, sub pipeline.Submit, was 
 // uploader's lock meanwhile, and asks the common database: results that are
 // there already would be there twice once the job has run again.
 func (o *Operator) stopProcessed(ctx context.Context, sub pipeline.Submit, opt StopOptions) (done string, err error) {
-	lock, err := loop.TryLock(site.LockPath(o.Config, daemon.Uploader))
+	lock, err := loop.TryLock(site.LockPath(o.Config, uploader))
 	if errors.Is(err, loop.ErrLocked) {
 		return "", fmt.Errorf("the uploader may be uploading its results just now; stop the uploader first: systemctl stop longhaul-uploader (%w)", err)
 	} else if err != nil {

@@ -87,6 +87,7 @@ CREATE TABLE jobs (
 	updated_at  TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX jobs_status ON jobs (status, next_try_at, id);
+CREATE INDEX jobs_group ON jobs (group_key, id);
 
 CREATE TABLE job_files (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -15,10 +15,13 @@ CREATE TABLE versions (
     created_at     TEXT    NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT;
 
--- One row for each upload. Its name, submit, makes an upload idempotent.
+-- One row for each upload. Its name, submit, makes an upload idempotent; work is
+-- the same for every submit of the same work, so that it is uploaded once even
+-- when the job-tracker has forgotten that it was.
 CREATE TABLE uploads (
     id          INTEGER PRIMARY KEY,
     submit      TEXT    NOT NULL UNIQUE CHECK (submit <> ''),
+    work        TEXT    UNIQUE CHECK (work <> ''),
     job         TEXT    NOT NULL,
     stage       TEXT    NOT NULL,
     institution TEXT    NOT NULL,
