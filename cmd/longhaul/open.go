@@ -54,7 +54,7 @@ func (p *program) withOperator(ctx context.Context, fn func(*operator.Operator) 
 func (p *program) outside(c *config.Config) operator.Outside {
 	log := slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	return operator.Outside{
-		Manager: sync.OnceValues(func() (queue.Manager, error) { return site.QueueManager(c, log) }),
+		Manager: sync.OnceValues(func() (queue.Manager, error) { return site.QueueGuest(c, log) }),
 		Uploaded: func(ctx context.Context, submit string) (found bool, at time.Time, err error) {
 			c, err := p.configWithSecrets()
 			if err != nil {

@@ -150,7 +150,7 @@ func checkCommonDB(ctx context.Context, r *runner) (string, error) {
 
 // checkQueue runs a test job that looks at its node.
 func checkQueue(ctx context.Context, r *runner) (_ string, err error) {
-	m, err := site.QueueManager(r.cfg, r.opt.Log)
+	m, err := site.QueueGuest(r.cfg, r.opt.Log)
 	if err != nil {
 		return "", err
 	}

@@ -63,15 +63,25 @@ func tlsVersion(s string) uint16 {
 // manager starts itself again as the supervisor of one job.
 const Supervise = "local-supervise"
 
-// QueueManager returns the queue manager of the configuration.
+// QueueManager returns the queue manager of the configuration, for the jobpooler.
 func QueueManager(c *config.Config, log *slog.Logger) (queue.Manager, error) {
+	return queueManager(c, log, false)
+}
+
+// QueueGuest returns the queue manager of the configuration for a person's
+// command, which leaves no trace of itself there.
+func QueueGuest(c *config.Config, log *slog.Logger) (queue.Manager, error) {
+	return queueManager(c, log, true)
+}
+
+func queueManager(c *config.Config, log *slog.Logger, guest bool) (queue.Manager, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	return local.New(local.Options{
 		Spool: LocalSpool(c), MaxRunning: c.JobPooler.MaxJobsRunning,
-		Supervisor: []string{self, Supervise}, Log: log,
+		Supervisor: []string{self, Supervise}, Guest: guest, Log: log,
 	})
 }
 

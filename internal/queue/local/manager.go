@@ -28,6 +28,9 @@ type Options struct {
 	// Supervisor is a command that calls SuperviseMain with the arguments
 	// after it, such as {"/usr/bin/longhaul", "local-supervise"}.
 	Supervisor []string
+	// Guest opens a spool that is there with the settings that it has, for a
+	// command that looks or steps in: its own program may be gone tomorrow.
+	Guest bool
 	// Grace is how long a job may take to end by itself after SIGTERM, before
 	// SIGKILL; 0: 10 s.
 	Grace time.Duration
@@ -83,6 +86,12 @@ func newManager(o Options) (*Manager, error) {
 		return nil, err
 	}
 	return m, m.withLock(ctx, func() error {
+		if o.Guest {
+			if there, err := readRecord[settings](m.dir, settingsFile); err == nil {
+				m.settings = there
+				return nil
+			}
+		}
 		return errors.Join(m.clearTmp(), m.saveSettings())
 	})
 }
