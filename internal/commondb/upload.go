@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/results"
 )
@@ -120,6 +121,7 @@ func (db *DB) store(ctx context.Context, tx *sql.Tx, m Meta, size measure, recor
 	if err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.Insert)
 	id, err := w.insert(ctx, t, row)
 	if err != nil {
 		return err

@@ -150,6 +150,9 @@ func newPart(ctx context.Context, c *config.Config, kind string, stderr io.Write
 		return nil, err
 	}
 	p.ends = append(p.ends, p.store.Close)
+	if err := p.refuseHeld(ctx); err != nil {
+		return nil, err
+	}
 	switch kind {
 	case Downloader:
 		err = p.makeDownloader()
@@ -192,6 +195,7 @@ func (p *part) run(ctx context.Context, service *loop.Service) error {
 		}
 		return nil
 	})
+	helpers.Go(func() error { p.keepBackups(ctx, cancel); return nil })
 	if p.watch != nil {
 		helpers.Go(func() error { p.watch(ctx, l.Wake); return nil })
 	}

@@ -3,10 +3,12 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"longhaul/internal/backup"
 	"longhaul/internal/commondb"
 	"longhaul/internal/config"
 	"longhaul/internal/download"
@@ -84,6 +86,33 @@ func (p *part) prune(ctx context.Context, m *local.Manager) {
 		case <-tick.C:
 		}
 	}
+}
+
+// keepBackups backs the job-tracker up as the configuration says. Any daemon
+// can: the one that has the lock at that moment does it.
+func (p *part) keepBackups(ctx context.Context, end context.CancelCauseFunc) {
+	b := p.cfg.Background
+	if b.BackupEvery <= 0 {
+		return
+	}
+	err := backup.New(p.store, backup.Options{
+		Dir: backup.Dir(p.cfg), Every: b.BackupEvery.Std(), Keep: b.BackupKeep,
+		Lock: site.LockPath(p.cfg, "backup"), Log: p.log,
+	}).Run(ctx)
+	if err != nil { // it is damaged: nothing may be built on it
+		end(err)
+	}
+}
+
+// refuseHeld returns an error if the job-tracker was restored from a backup and
+// nobody has looked yet what it has forgotten.
+func (p *part) refuseHeld(ctx context.Context) error {
+	hold, held, err := p.store.Held(ctx)
+	if err != nil || !held {
+		return err
+	}
+	return pipeline.Fatal(fmt.Errorf("job-tracker %s was %s and knows nothing of what happened after %s; run 'longhaul doctor --repair' first, so that nothing is done twice",
+		p.store.Path(), hold.Note, hold.LastKnown.Format(time.DateTime)))
 }
 
 func (p *part) makeUploader(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/loop"
 	"longhaul/internal/pipeline"
 )
@@ -197,6 +198,7 @@ func (m *Mailer) mail(ctx context.Context, p pipeline.PendingNotices) error {
 // send sends a mail and has the outbox note it.
 func (m *Mailer) send(ctx context.Context, mail pipeline.Mail) error {
 	if !m.taken[mail.ID] {
+		crashpoint.Reach(crashpoint.Mail)
 		err := m.sender.Send(ctx, mail)
 		if errors.Is(err, ErrRefused) {
 			err = m.sendBare(ctx, mail, err)
@@ -227,6 +229,7 @@ func (m *Mailer) sendBare(ctx context.Context, mail pipeline.Mail, refused error
 	mail.Subject = subject(fmt.Sprintf("%s mail %d could not be sent as it was", m.policy.Prefix, mail.ID))
 	mail.Body = fmt.Sprintf("The mail server refused the text of a mail about %d notices (%s).\n\nTo read them: %s\n",
 		mail.Count, mail.Kind, command(mail.Kind))
+	crashpoint.Reach(crashpoint.Mail)
 	switch err := m.sender.Send(ctx, mail); {
 	case err == nil:
 		m.log.Warn("mail sent without its text", "mail", mail.ID, "err", refused)

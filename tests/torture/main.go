@@ -33,6 +33,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/daemon"
 	"longhaul/internal/demo"
 )
@@ -163,6 +164,11 @@ func (t *torture) violation(what string, err error) {
 	fmt.Fprintf(t.out, "VIOLATION %s:\n  %s\n", what, strings.ReplaceAll(err.Error(), "\n", "\n  "))
 }
 
+// writesInARun: the writes to part files differ in nothing but how many bytes
+// came before, so the sweep takes one in so many. All other side effects have a
+// run each.
+const writesInARun = 10
+
 // sweepAll counts the side effects of a run without deaths, and then makes a
 // run for each of them.
 func (t *torture) sweepAll(ctx context.Context) error {
@@ -174,10 +180,17 @@ func (t *torture) sweepAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	effects := make(map[string]int)
+	effects := make(map[string][]int) // the side effects that are worth a run, by daemon
+	counts, writes := make(map[string]int), 0
 	for line := range strings.Lines(string(text)) {
-		kind, _, _ := strings.Cut(line, "\t")
-		effects[kind]++
+		kind, point, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		counts[kind]++
+		if crashpoint.Point(point) == crashpoint.PartWrite {
+			if writes++; writes%writesInARun != 0 {
+				continue
+			}
+		}
+		effects[kind] = append(effects[kind], counts[kind])
 	}
 	if err := os.RemoveAll(filepath.Join(t.dir, "count")); err != nil {
 		return err
@@ -185,9 +198,10 @@ func (t *torture) sweepAll(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(t.parallel)
 	for _, kind := range daemon.Kinds() {
-		fmt.Fprintf(t.out, "sweep: %d side effects of the %s\n", effects[kind], kind)
-		for k := 1; k <= effects[kind]; k += t.every {
-			group.Go(func() error { return t.sweepOne(ctx, kind, k) })
+		fmt.Fprintf(t.out, "sweep: %d side effects of the %s, %d runs\n",
+			counts[kind], kind, (len(effects[kind])+t.every-1)/t.every)
+		for i := 0; i < len(effects[kind]); i += t.every {
+			group.Go(func() error { return t.sweepOne(ctx, kind, effects[kind][i]) })
 		}
 	}
 	return group.Wait()
