@@ -2,8 +2,10 @@
 
 GO       ?= go
 FUZZTIME ?= 20s
+N        ?= 1000
+SEED     ?= 0
 
-.PHONY: build test quick format vet staticcheck race fuzzseeds vulncheck generated tidy fuzz bench clean
+.PHONY: build test quick format vet staticcheck race fuzzseeds vulncheck generated tidy fuzz torture bench clean
 
 build: ## the programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
@@ -44,6 +46,9 @@ vulncheck:
 
 fuzz: ## every fuzz target for FUZZTIME
 	@tests/fuzz.sh $(FUZZTIME)
+
+torture: ## kill the daemons at every side effect, and N times at random
+	$(GO) run ./tests/torture -n $(N) -seed $(SEED)
 
 bench: ## the inner loops, with allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...

@@ -48,7 +48,7 @@ func newRootCommand(p *program) *cobra.Command {
 	addGroup(root, groupIntervene, newAddFilesCommand(p), newRemoveFilesCommand(p), newRetryFilesCommand(p),
 		newKillJobsCommand(p), newStopJobsCommand(p), newRetryJobsCommand(p))
 	addGroup(root, groupSetUp, newCheckConfigCommand(p), newInitCommand(p), newMigrateCommand(p), newBackupCommand(p),
-		newPreflightCommand(p), newDemoCommand(p), newVersionCommand(p))
+		newRestoreBackupCommand(p), newDoctorCommand(p), newPreflightCommand(p), newDemoCommand(p), newVersionCommand(p))
 	addGroup(root, groupSystem, newRunCommand(p), newWorkerCommand(p), newQuicklookCommand(p),
 		newDemoStageCommand(p), newCheckNodeCommand(p))
 	root.SetHelpCommandGroupID(groupSetUp)

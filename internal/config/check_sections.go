@@ -22,6 +22,13 @@ func (r *reader) checkBackground() {
 	r.oneOf("background.log_level", b.LogLevel, "debug", "info", "warn", "error")
 	r.atLeastSize("background.log_max_size", b.LogMaxSize, 1<<20)
 	r.atLeast("background.log_keep", b.LogKeep, 1)
+	if b.BackupDir != "" {
+		r.absolute("background.backup_dir", b.BackupDir)
+	}
+	if b.BackupEvery != 0 {
+		r.atLeastDuration("background.backup_every", b.BackupEvery, time.Minute)
+	}
+	r.atLeast("background.backup_keep", b.BackupKeep, 1)
 }
 
 func (r *reader) checkCommonDB() {

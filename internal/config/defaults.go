@@ -18,6 +18,8 @@ func Default() *Config {
 			LogLevel:     "info",
 			LogMaxSize:   10 << 20,
 			LogKeep:      5,
+			BackupEvery:  Duration(24 * time.Hour),
+			BackupKeep:   7,
 		},
 		CommonDB: CommonDB{
 			Driver:  "sqlite",

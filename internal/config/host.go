@@ -31,6 +31,9 @@ func checkHost(r *report) {
 	r.directory("basic.log_dir", c.Basic.LogDir)
 	r.directory("basic.qsublog_dir", c.Basic.QsublogDir)
 	r.parent("background.jobtracker_db", c.Background.JobtrackerDB)
+	if c.Background.BackupDir != "" {
+		r.directory("background.backup_dir", c.Background.BackupDir)
+	}
 	if c.CommonDB.Driver == "sqlite" {
 		r.parent("commondb.database", c.CommonDB.Database)
 	}

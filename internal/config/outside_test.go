@@ -167,6 +167,7 @@ func TestLoadLooksAtTheHost(t *testing.T) {
 		"polled directory absent": {poll, 0o640, nothing, "12: download.poll_directory: /in does not exist; make it: install -d -m 0750 /in"},
 		"certificates absent":     {strings.Replace(good, "[email]\n", "[email]\nsmtp_ca = \"/ca.pem\"\n", 1), 0o640, nothing, "18: email.smtp_ca: /ca.pem cannot be read: no such file or directory; name a file with certificates in PEM form"},
 		"certificates empty":      {strings.Replace(good, "[email]\n", "[email]\nsmtp_ca = \"/ca.pem\"\n", 1), 0o640, func(root string) { write(t, root+"/ca.pem", "x", 0o640) }, "18: email.smtp_ca: /ca.pem holds no certificate; name a file with certificates in PEM form"},
+		"backups' place missing":  {strings.Replace(good, "[background]\n", "[background]\nbackup_dir = \"/b\"\n", 1), 0o640, nothing, "6: background.backup_dir: /b does not exist; make it: install -d -m 0750 /b"},
 		"spool's parent missing":  {strings.Replace(good, "[jobpooler]\n", "[jobpooler]\nlocal_spool = \"/a/spool\"\n", 1), 0o640, nothing, "20: jobpooler.local_spool: /a does not exist; make it: install -d -m 0750 /a"},
 		"with other mistakes": {strings.Replace(good, `institution = "McGill"`, "institution = 1", 1), 0o640, remove("/scratch"),
 			"2: basic.institution: is a number, not text; write it in quotes, as \"1\"\n22: processing.base_working_directory: /scratch does not exist; make it: install -d -m 0750 /scratch"},

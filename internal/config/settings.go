@@ -45,7 +45,10 @@ type Background struct {
 	MaxSleep     Duration `toml:"max_sleep"` // the longest back-off after failures in a row
 	LogLevel     string   `toml:"log_level"`
 	LogMaxSize   Size     `toml:"log_max_size"`
-	LogKeep      int      `toml:"log_keep"` // rotated log files that are kept, for each daemon
+	LogKeep      int      `toml:"log_keep"`     // rotated log files that are kept, for each daemon
+	BackupDir    string   `toml:"backup_dir"`   // for backups of the job-tracker; empty: beside it
+	BackupEvery  Duration `toml:"backup_every"` // 0: never
+	BackupKeep   int      `toml:"backup_keep"`  // backups that are kept
 }
 
 // CommonDB is the collaboration's database.

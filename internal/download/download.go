@@ -7,8 +7,8 @@
 // protocols to package archive and SQL to package jobtracker.
 //
 // Every transfer is written down before it starts. One that was cut short by a
-// crash is settled by looking at the part file: what is there is kept, and the
-// next attempt goes on from it.
+// crash is settled by looking at the part file: what is there for certain is
+// kept, and the next attempt goes on from it.
 package download
 
 import (
@@ -22,6 +22,7 @@ import (
 	"longhaul/internal/config"
 	"longhaul/internal/disk"
 	"longhaul/internal/jobtracker"
+	"longhaul/internal/notice"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/product"
 )
@@ -37,7 +38,9 @@ type Options struct {
 	Every time.Duration
 	// Wake asks for a pass soon; called when a transfer has ended.
 	Wake func()
-	Log  *slog.Logger
+	// Progress is called between two things that a pass does; nil: nobody watches.
+	Progress func()
+	Log      *slog.Logger
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Free returns the free bytes of the file system of a path; nil means disk.Free.
@@ -47,19 +50,24 @@ type Options struct {
 // Downloader makes the passes. Passes do not overlap; transfers run beside them.
 type Downloader struct {
 	Options
-	wg sync.WaitGroup
+	wg      sync.WaitGroup
+	writing sync.Mutex // makes the look at the free space and the write one step
 
 	mu     sync.Mutex
-	active map[pipeline.FileID]pipeline.Attempt
-	outage error // what the last transfer that could not reach the server said
+	active map[pipeline.FileID]bool
+	outages
 
 	// Only the pass uses these.
-	asked        time.Time // when the archive was last asked for what is ready
-	refusals     int       // requests refused in a row
-	notBefore    time.Time // no request before this
+	asked     time.Time // when the archive was last asked for what is ready
+	fruitless int       // requests in a row that brought nothing new
+	notBefore time.Time // no request before this
+	patience
+	guids        map[pipeline.RequestID]string // that the tracker could not take yet
+	lastWord     map[pipeline.RequestID]string // of the archive, as it was logged
+	sumsTried    map[string]int                // how often the checksums in a directory could not be read
 	seen         map[string]sighting
+	namesRefused int  // in the polled directory, as it was logged
 	saidFull     bool // that there is no room has been logged
-	lastLocation map[pipeline.RequestID]string
 }
 
 // New returns a Downloader.
@@ -73,9 +81,16 @@ func New(opt Options) *Downloader {
 	if opt.Wake == nil {
 		opt.Wake = func() {}
 	}
+	if opt.Progress == nil {
+		opt.Progress = func() {}
+	}
 	return &Downloader{
-		Options: opt, active: make(map[pipeline.FileID]pipeline.Attempt), seen: make(map[string]sighting),
-		lastLocation: make(map[pipeline.RequestID]string),
+		Options:   opt,
+		active:    make(map[pipeline.FileID]bool),
+		outages:   outages{of: make(map[pipeline.System]error)},
+		guids:     make(map[pipeline.RequestID]string),
+		lastWord:  make(map[pipeline.RequestID]string),
+		sumsTried: make(map[string]int),
 	}
 }
 
@@ -83,16 +98,17 @@ func New(opt Options) *Downloader {
 // that an outage of the restore service does not hold up the file server.
 // Transfers that it starts end with ctx; Wait waits for them.
 func (d *Downloader) Pass(ctx context.Context) error {
-	errs := []error{d.takeOutage()}
+	var errs []error
 	for _, part := range []func(context.Context) error{
 		d.settle, d.verifyAll, d.decide, d.receive, d.start, d.request,
 	} {
 		if ctx.Err() != nil {
 			break
 		}
+		d.Progress()
 		errs = append(errs, part(ctx))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, d.lasting(errs)...)...)
 }
 
 // Wait returns when no transfer is running.
@@ -105,21 +121,16 @@ func (d *Downloader) Active() int {
 	return len(d.active)
 }
 
-func (d *Downloader) isActive(id pipeline.FileID) bool {
+// running returns the files whose transfers run now. It must be asked before
+// the tracker is: a transfer that ends in between has then not been overlooked.
+func (d *Downloader) running() map[pipeline.FileID]bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, ok := d.active[id]
-	return ok
-}
-
-// takeOutage returns what a transfer reported since the last pass, so that the
-// loop sees the outage and backs off.
-func (d *Downloader) takeOutage() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	err := d.outage
-	d.outage = nil
-	return err
+	files := make(map[pipeline.FileID]bool, len(d.active))
+	for id := range d.active {
+		files[id] = true
+	}
+	return files
 }
 
 // decide gives every failed file another try, or gives it up.
@@ -128,16 +139,26 @@ func (d *Downloader) decide(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, f := range failed {
 		if f.Attempts >= d.Config.NumRetries {
-			err = d.giveUp(ctx, f)
-		} else {
-			at := d.Now().Add(pipeline.RetryWait(f.Attempts, d.Config.RetryWait.Std(), d.Config.RetryWaitMax.Std()))
-			err = d.Store.RetryFile(ctx, f.ID, at, f.Details)
+			errs = append(errs, d.giveUp(ctx, f))
+			continue
 		}
-		if err != nil {
-			return err
-		}
+		at := d.Now().Add(pipeline.RetryWait(f.Attempts, d.Config.RetryWait.Std(), d.Config.RetryWaitMax.Std()))
+		errs = append(errs, d.Store.RetryFile(ctx, f.ID, at, f.Details))
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// giveUp removes what is here of a file, ends its tries, and tells a person. In
+// that order: a crash in between leaves a file to be given up, never a part
+// file that nobody knows of.
+func (d *Downloader) giveUp(ctx context.Context, f pipeline.File) error {
+	if err := removePart(f); err != nil {
+		return err
+	}
+	d.Log.Error("file given up", "file", f.ID, "name", f.Filename, "attempts", f.Attempts, "err", f.Details)
+	n := notice.FileGivenUp(notice.FileReport{File: f, Reason: f.Details, MaxAttempts: d.Config.NumRetries})
+	return d.Store.GiveUpFile(ctx, f.ID, f.Details, n)
 }

@@ -2,11 +2,15 @@ package download
 
 import (
 	"context"
-	"path"
+	"slices"
 	"time"
 
 	"longhaul/internal/archive"
 )
+
+// pollBatch is how many files are entered in one transaction, so that the
+// other daemons do not wait long for the tracker.
+const pollBatch = 1000
 
 // sighting is how a file looked when it was last found in the polled directory.
 type sighting struct {
@@ -23,6 +27,8 @@ func (d *Downloader) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.fileServerAnswers()
+	d.sayRefused(dir, listing.Refused)
 	names := make([]string, len(listing.Entries))
 	for i, e := range listing.Entries {
 		names[i] = e.Name
@@ -31,23 +37,33 @@ func (d *Downloader) poll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stable := archive.Listing{Entries: d.stable(listing.Entries, known)}
-	files, _ := d.recognise(stable)
+	files, _ := d.recognise(dir, archive.Listing{Entries: d.stable(listing.Entries, known)})
 	if len(files) == 0 {
 		return nil
 	}
-	if err := d.addChecksums(ctx, dir, listing, files); err != nil {
+	trouble, err := d.addChecksums(ctx, dir, listing, files)
+	if err != nil || trouble != nil && d.sumsAgain(dir) {
 		return err
 	}
-	for i := range files {
-		files[i].RemoteFilename = path.Join(dir, files[i].Filename)
-	}
-	entered, err := d.Store.EnterFiles(ctx, files, "found in "+dir)
-	if err != nil {
-		return err
+	entered := 0
+	for batch := range slices.Chunk(files, pollBatch) {
+		n, err := d.Store.EnterFiles(ctx, batch, "found in "+dir)
+		if err != nil {
+			return err
+		}
+		entered += n
+		d.Progress()
 	}
 	d.Log.Info("files found", "directory", dir, "files", entered)
 	return nil
+}
+
+// sayRefused logs the names that could not be trusted when their number changes.
+func (d *Downloader) sayRefused(dir string, refused []string) {
+	if len(refused) != d.namesRefused && len(refused) > 0 {
+		d.Log.Warn("names left alone", "directory", dir, "count", len(refused), "first", refused[0])
+	}
+	d.namesRefused = len(refused)
 }
 
 // stable returns the unknown entries that have not changed for poll_stable, and

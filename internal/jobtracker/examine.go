@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"longhaul/internal/pipeline"
+	"longhaul/schema"
 )
 
 // mostProblems bounds what is listed of one kind of trouble: a damaged file can
@@ -15,27 +17,44 @@ const mostProblems = 100
 
 // Examine reads a whole job-tracker, which nobody need be able to open, and
 // returns a line for each thing that is damaged. It changes nothing. The error
-// says why it could not be read, or that it is no job-tracker of this version.
+// says why it could not be read, or that it is no job-tracker, or of a newer
+// version than this program knows.
 func Examine(ctx context.Context, path string) (problems []string, err error) {
 	if err := refuseUnsafe(path); err != nil {
 		return nil, err
 	}
 	s := connect(path, Options{Actor: "examine"})
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.checkVersion(ctx); err != nil {
+	if err := s.refuseNewer(ctx); err != nil {
 		return nil, err
 	}
 	return s.Problems(ctx)
+}
+
+// refuseNewer refuses what is no job-tracker, or one of a newer program.
+func (s *Store) refuseNewer(ctx context.Context) error {
+	steps, err := migrations(schema.JobTracker)
+	if err != nil {
+		return err
+	}
+	if is, err := s.version(ctx); err != nil {
+		return err
+	} else if is > len(steps) {
+		return wrongVersion(is, len(steps))
+	}
+	return nil
 }
 
 // Problems returns a line for each page, row or index that is damaged, and for
 // each row that refers to one that is missing.
 func (s *Store) Problems(ctx context.Context) ([]string, error) {
 	text := func(rows *sql.Rows, line *string) error { return rows.Scan(line) }
-	problems, err := query(ctx, s, "integrity check", fmt.Sprintf(`
-		SELECT integrity_check FROM pragma_integrity_check(%d) WHERE integrity_check <> 'ok'`, mostProblems), text)
+	problems, err := query(ctx, s, "integrity check", fmt.Sprintf(`PRAGMA integrity_check(%d)`, mostProblems), text)
 	if err != nil {
 		return s.damage(problems, err)
+	}
+	if slices.Equal(problems, []string{"ok"}) {
+		problems = nil
 	}
 	lost, err := query(ctx, s, "foreign key check", `
 		SELECT "table" || ' row ' || rowid || ' refers to a row of ' || parent || ' that is missing'

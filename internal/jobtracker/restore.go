@@ -87,7 +87,7 @@ func copySound(ctx context.Context, backup, path string) (err error) {
 	}
 	s := connect(backup, Options{})
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if _, err := s.version(ctx); err != nil {
+	if err := s.refuseNewer(ctx); err != nil {
 		return err
 	}
 	problems, err := s.Problems(ctx)
@@ -111,9 +111,6 @@ func (r *Restored) prepare(ctx context.Context, path, note string, opt Options) 
 	r.To = len(steps)
 	if r.From, err = s.version(ctx); err != nil {
 		return err
-	}
-	if r.From > r.To {
-		return wrongVersion(r.From, r.To)
 	}
 	if err := s.migrate(ctx, r.From, steps); err != nil {
 		return err

@@ -4,51 +4,86 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/jobtracker"
-	"longhaul/internal/notice"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
+	"longhaul/internal/resultdir"
 )
 
-// follow asks the queue manager about all submits that run, with one question.
+// follow asks the queue manager about all submits that run, and about those
+// that may come back, with one question.
 func (p *Pooler) follow(ctx context.Context) error {
 	running, err := p.Store.SubmitsIn(ctx, pipeline.Running)
 	if err != nil || len(running) == 0 {
 		return err
 	}
-	refs := make([]queue.Ref, len(running))
-	for i, sub := range running {
-		refs[i] = ref(sub)
-	}
-	states, err := p.Manager.Poll(ctx, refs)
+	earlier, err := p.Store.UnseenEnds(ctx)
 	if err != nil {
+		return err
+	}
+	all := slices.Concat(running, earlier)
+	states, err := p.poll(ctx, all)
+	if err != nil {
+		// While it cannot be asked, it has not been asked: how long it does not
+		// know a submit is counted from its next answer.
+		clear(p.unknownSince)
 		return fmt.Errorf("poll: %w", err)
 	}
-	for i, sub := range running {
-		err := p.followOne(ctx, sub, states[refs[i]])
-		if err != nil && !errors.Is(err, pipeline.ErrStale) { // stale: an operator stopped it meanwhile
-			return fmt.Errorf("submit %d: %w", sub.ID, err)
+	maps.DeleteFunc(p.unknownSince, func(id pipeline.SubmitID, _ time.Time) bool {
+		st, asked := states[id]
+		return !asked || st.Phase != queue.Unknown
+	})
+	var errs []error
+	for i, sub := range all {
+		p.Progress()
+		act := p.followOne
+		if i >= len(running) {
+			act = p.followEarlier
+		}
+		if err := act(ctx, sub, states[sub.ID]); err != nil {
+			errs = append(errs, fmt.Errorf("submit %d: %w", sub.ID, err))
+			if !errors.Is(err, errHeld) {
+				break
+			}
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-func ref(sub pipeline.Submit) queue.Ref {
-	return queue.Ref{ID: sub.QueueID, Name: sub.Name, Submitted: sub.SubmittedAt.Unix()}
+// poll returns the states of those submits that our queue manager has an ID for.
+func (p *Pooler) poll(ctx context.Context, subs []pipeline.Submit) (map[pipeline.SubmitID]queue.State, error) {
+	var refs []queue.Ref
+	var ids []pipeline.SubmitID
+	for _, sub := range subs {
+		if sub.QueueID != "" && p.ours(sub) {
+			refs = append(refs, queue.Ref{ID: sub.QueueID, Name: sub.Name, Submitted: sub.SubmittedAt.Unix()})
+			ids = append(ids, sub.ID)
+		}
+	}
+	states := make(map[pipeline.SubmitID]queue.State, len(refs))
+	if len(refs) == 0 {
+		return states, nil
+	}
+	crashpoint.Reach(crashpoint.Poll)
+	answer, err := p.Manager.Poll(ctx, refs)
+	for i, ref := range refs {
+		states[ids[i]] = answer[ref]
+	}
+	return states, unanswered(err)
 }
 
 func (p *Pooler) followOne(ctx context.Context, sub pipeline.Submit, st queue.State) error {
-	if st.Phase != queue.Unknown {
-		delete(p.unknownSince, sub.ID)
-	}
 	switch st.Phase {
 	case queue.Running:
-		if sub.StartedAt.IsZero() && !st.StartedAt.IsZero() {
+		if sub.StartedAt.IsZero() && !st.StartedAt.IsZero() || sub.Node == "" && st.Node != "" {
 			return p.Store.SubmitSeen(ctx, sub.ID, st.Node, st.StartedAt)
 		}
-		return nil
 	case queue.Finished:
 		return p.finish(ctx, sub, st)
 	case queue.Unknown:
@@ -61,12 +96,19 @@ func (p *Pooler) followOne(ctx context.Context, sub pipeline.Submit, st queue.St
 // ended long ago and be forgotten; if it left results, it ended well. Without
 // results it gets lost_after to turn up again.
 func (p *Pooler) missing(ctx context.Context, sub pipeline.Submit) error {
-	if resultsExist(sub) {
-		delete(p.unknownSince, sub.ID)
-		return p.processed(ctx, sub, queue.State{Detail: "forgotten by the queue manager; its results are there"})
+	gone := queue.State{Reason: queue.Lost, Detail: "forgotten by the queue manager"}
+	results, err := resultdir.Exists(sub.OutputDir)
+	if err != nil {
+		return held(err)
+	} else if results {
+		gone.EndedAt = p.Now()
+		return p.finish(ctx, sub, gone)
 	}
-	since, ok := p.unknownSince[sub.ID]
-	if !ok {
+	if !p.ours(sub) {
+		return nil
+	}
+	since, known := p.unknownSince[sub.ID]
+	if !known {
 		p.unknownSince[sub.ID] = p.Now()
 		p.Log.Warn("the queue manager does not know a submit", "submit", sub.ID, "queue_id", sub.QueueID,
 			"lost_after", p.Config.JobPooler.LostAfter)
@@ -75,127 +117,65 @@ func (p *Pooler) missing(ctx context.Context, sub pipeline.Submit) error {
 	if p.Now().Sub(since) < p.Config.JobPooler.LostAfter.Std() {
 		return nil
 	}
-	delete(p.unknownSince, sub.ID)
-	return p.failed(ctx, sub, queue.State{Reason: queue.Lost},
+	return p.end(ctx, sub, gone,
 		fmt.Sprintf("the queue manager has not known it for %s, and it left no results", p.Config.JobPooler.LostAfter))
 }
 
-// finish decides what an end means. A job that ended by itself is judged by
-// its exit status; one that was ended by others may have put its results in
-// place just before, which is the worker's last act.
+// finish decides what an end means, and records it.
 func (p *Pooler) finish(ctx context.Context, sub pipeline.Submit, st queue.State) error {
-	log, err := p.Manager.Errors(ctx, sub.QueueID)
-	if errors.Is(err, pipeline.ErrOutage) {
-		return err
+	results, err := resultdir.Exists(sub.OutputDir)
+	if err != nil {
+		return held(err)
 	}
-	switch results := resultsExist(sub); {
+	var log string
+	if !results || !st.Succeeded() || p.Config.JobPooler.StderrIsFailure {
+		if log, err = p.errorLog(ctx, sub); err != nil {
+			return held(err)
+		}
+	}
+	return p.end(ctx, sub, st, p.verdict(sub, st, results, log))
+}
+
+// verdict says why a job that has ended did not end well; "" if it did. A job
+// that ended by itself is judged by its exit status; one that was ended by
+// others may have put its results in place just before, which is the worker's
+// last act.
+func (p *Pooler) verdict(sub pipeline.Submit, st queue.State, results bool, log string) string {
+	switch {
 	case st.Succeeded() && !results:
-		return p.failed(ctx, sub, st, "ended with exit status 0, but left no results in "+sub.OutputDir)
+		return "ended with exit status 0, but left no results in " + sub.OutputDir + quoteLast(log, st)
+	case !results, st.Reason == queue.Exited && st.ExitCode != 0:
+		return describe(st) + quoteLast(log, st)
 	case p.Config.JobPooler.StderrIsFailure && strings.TrimSpace(log) != "":
-		return p.failed(ctx, sub, st, "wrote to its standard error: "+lastLine(log))
-	case st.Succeeded(), results && st.Reason != queue.Exited:
-		return p.processed(ctx, sub, st)
+		return "wrote to its standard error" + quoteLast(log, st)
 	}
-	return p.failed(ctx, sub, st, describe(st, log))
+	return ""
 }
 
-func (p *Pooler) processed(ctx context.Context, sub pipeline.Submit, st queue.State) error {
-	p.Log.Info("job processed", "job", sub.JobID, "submit", sub.ID, "node", st.Node)
-	return p.Store.SubmitProcessed(ctx, sub, end(st, strings.TrimSpace("results are there "+bracket(st.Detail))))
-}
-
-func (p *Pooler) failed(ctx context.Context, sub pipeline.Submit, st queue.State, why string) error {
-	p.Log.Error("job failed", "job", sub.JobID, "submit", sub.ID, "node", st.Node, "err", why)
-	return p.Store.SubmitFailed(ctx, sub, end(st, why))
-}
-
-func end(st queue.State, details string) jobtracker.End {
-	return jobtracker.End{Details: details, Node: st.Node, StartedAt: st.StartedAt, EndedAt: st.EndedAt}
-}
-
-// describe says why a job ended, in one line, with the last line of its error log.
-func describe(st queue.State, log string) string {
-	s := string(st.Reason)
-	if st.Reason == queue.Exited {
-		s = fmt.Sprintf("exit status %d", st.ExitCode)
+// end records that a submit has ended: badly, if why is not empty. If an
+// operator took it back meanwhile, its end is kept for the history only.
+func (p *Pooler) end(ctx context.Context, sub pipeline.Submit, st queue.State, why string) error {
+	e := jobtracker.End{Details: why, Node: st.Node, StartedAt: st.StartedAt, EndedAt: st.EndedAt}
+	if e.EndedAt.IsZero() && st.Phase == queue.Finished {
+		e.EndedAt = p.Now() // no end at all is the mark of one that nobody saw
 	}
-	s += " " + bracket(st.Detail)
-	if last := lastLine(log); last != "" {
-		s = strings.TrimSpace(s) + ": " + last
+	var err error
+	if why == "" {
+		e.Details = strings.TrimSpace("results are there " + bracket(st.Detail))
+		err = p.Store.SubmitProcessed(ctx, sub, e)
+	} else {
+		err = p.Store.SubmitFailed(ctx, sub, e)
 	}
-	return strings.TrimSpace(s)
-}
-
-func bracket(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "(" + s + ")"
-}
-
-// lastLine returns the last line of an error log that says something, at most
-// 300 bytes of it. The worker's own line, which only repeats the exit status,
-// comes after the command's.
-func lastLine(log string) string {
-	const most = 300
-	last := ""
-	for line := range strings.Lines(log) {
-		line = strings.TrimSpace(line)
-		if line != "" && (last == "" || !strings.HasPrefix(line, "worker on ")) {
-			last = line
-		}
-	}
-	if len(last) > most {
-		last = last[:most] + "…"
-	}
-	return strings.ToValidUTF8(last, "�")
-}
-
-// decide gives every failed job another try, or gives it up, and tells a person.
-func (p *Pooler) decide(ctx context.Context) error {
-	failed, err := p.Store.JobsIn(ctx, pipeline.Failed)
-	if err != nil {
+	switch {
+	case errors.Is(err, pipeline.ErrStale):
+		return p.endedLate(ctx, sub, st, e.Details)
+	case err != nil:
 		return err
+	case why == "":
+		p.Log.Info("job processed", "job", sub.JobID, "submit", sub.ID, "node", st.Node)
+	default:
+		p.Log.Error("job failed", "job", sub.JobID, "submit", sub.ID, "node", st.Node, "err", why)
 	}
-	for _, j := range failed {
-		if err := p.decideOne(ctx, j); err != nil && !errors.Is(err, pipeline.ErrStale) {
-			return fmt.Errorf("job %d: %w", j.ID, err)
-		}
-	}
+	delete(p.unknownSince, sub.ID)
 	return nil
-}
-
-func (p *Pooler) decideOne(ctx context.Context, j pipeline.Job) error {
-	report, err := p.report(ctx, j)
-	if err != nil {
-		return err
-	}
-	c := p.Config.JobPooler
-	if j.Attempts >= c.MaxAttempts {
-		report.DataDeleted = p.Config.Basic.DeleteRawdataOnTerminalFailure
-		p.Log.Error("job given up", "job", j.ID, "name", j.Name, "attempts", j.Attempts, "err", j.Details)
-		return p.Store.GiveUpJob(ctx, j.ID, j.Details, report.DataDeleted, notice.JobGivenUp(report))
-	}
-	report.RetryAt = p.Now().Add(pipeline.RetryWait(j.Attempts, c.RetryWait.Std(), c.RetryWaitMax.Std()))
-	return p.Store.RetryJob(ctx, j.ID, report.RetryAt, j.Details, notice.JobFailure(report))
-}
-
-// report collects what a person wants to know about a failed job.
-func (p *Pooler) report(ctx context.Context, j pipeline.Job) (notice.JobReport, error) {
-	files, err := p.Store.JobFiles(ctx, j.ID)
-	if err != nil {
-		return notice.JobReport{}, err
-	}
-	submits, err := p.Store.SubmitsOf(ctx, j.ID)
-	if err != nil {
-		return notice.JobReport{}, err
-	}
-	r := notice.JobReport{Job: j, Files: files, Reason: j.Details, MaxAttempts: p.Config.JobPooler.MaxAttempts}
-	if len(submits) > 0 {
-		r.Submit = submits[len(submits)-1]
-		r.LogPath = StderrPath(p.Config, r.Submit.Name)
-		// A log that cannot be read is no reason to stay silent.
-		r.ErrorLog, _ = p.Manager.Errors(ctx, r.Submit.QueueID)
-	}
-	return r, nil
 }

@@ -6,6 +6,10 @@
 // manager is asked. One whose answer was lost is settled by asking the queue
 // manager for that name; it is never handed over again under another.
 //
+// A job fails for what itself did, or for what is certain about its input and
+// its results. Where the queue manager or a disk does not answer, the job waits,
+// and others go on.
+//
 // How a batch system is spoken to is the business of package queue; what a job
 // does on its node is that of package worker.
 package pool
@@ -13,6 +17,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -32,6 +37,10 @@ type Options struct {
 	Log      *slog.Logger
 	// Progress is called between two things that a pass does; nil: nobody watches.
 	Progress func()
+	// SettleAfter is how long after its Submit a submission may still turn up
+	// in the queue when the reply was lost. Until then nothing is concluded from
+	// its absence. 0 suits a queue manager whose Find is certain at once.
+	SettleAfter time.Duration
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -40,8 +49,20 @@ type Options struct {
 type Pooler struct {
 	Options
 	unknownSince map[pipeline.SubmitID]time.Time // the queue manager has not known it since
-	saidWrong    map[string]bool                 // groups that can never be complete, said once
+	said         map[string]bool                 // warnings that are given once
+	unread       int                             // error logs in a row that could not be had in this pass
 }
+
+// errHeld marks what keeps one job from going on, and others not: its input,
+// its results or its error log cannot be looked at now. It is an outage.
+var errHeld = errors.New("held up")
+
+// mostHeld bounds how many jobs a pass passes over because they are held up. So
+// many are not single jobs with a mishap but a disk that is gone.
+const mostHeld = 100
+
+// recordTimeout bounds the writing of what has happened.
+const recordTimeout = time.Minute
 
 // New returns a Pooler.
 func New(opt Options) *Pooler {
@@ -51,13 +72,13 @@ func New(opt Options) *Pooler {
 	if opt.Progress == nil {
 		opt.Progress = func() {}
 	}
-	return &Pooler{Options: opt,
-		unknownSince: make(map[pipeline.SubmitID]time.Time), saidWrong: make(map[string]bool)}
+	return &Pooler{Options: opt, unknownSince: make(map[pipeline.SubmitID]time.Time), said: make(map[string]bool)}
 }
 
 // Pass advances everything once. Each part is tried even if another failed, but
 // nothing is submitted while a submission of before has no known outcome.
 func (p *Pooler) Pass(ctx context.Context) error {
+	p.unread = 0
 	settled := p.settle(ctx)
 	errs := []error{settled, p.follow(ctx), p.decide(ctx), p.group(ctx)}
 	if settled == nil && ctx.Err() == nil {
@@ -75,10 +96,7 @@ func (p *Pooler) group(ctx context.Context) error {
 	for _, g := range p.Products.Group(files) {
 		switch {
 		case g.Wrong != "":
-			if key := g.Product + "/" + g.Key; !p.saidWrong[key] {
-				p.saidWrong[key] = true
-				p.Log.Warn("files that can make no job", "group", g.Name, "product", g.Product, "why", g.Wrong)
-			}
+			p.warnOnce(g.Product+"/"+g.Key, "files that can make no job", "group", g.Name, "product", g.Product, "why", g.Wrong)
 		case g.Complete():
 			if err := p.createJobs(ctx, g); err != nil {
 				return err
@@ -103,4 +121,47 @@ func (p *Pooler) createJobs(ctx context.Context, g product.Group) error {
 	}
 	p.Log.Info("job made", "job", ids, "name", g.Name, "files", len(g.Files))
 	return nil
+}
+
+func (p *Pooler) warnOnce(key, msg string, args ...any) {
+	if !p.said[key] {
+		p.said[key] = true
+		p.Log.Warn(msg, args...)
+	}
+}
+
+// ours reports whether a submit is with our queue manager. One that was handed
+// to another, before the configuration was changed, may well run there: only its
+// results can end it, or an operator.
+func (p *Pooler) ours(sub pipeline.Submit) bool {
+	if sub.Manager == p.Manager.Kind() {
+		return true
+	}
+	p.warnOnce("manager/"+sub.Name, "a submit is with another queue manager and is left to it",
+		"submit", sub.ID, "its_manager", sub.Manager, "configured", p.Manager.Kind(),
+		"hint", fmt.Sprintf("if it is not there any more: longhaul stop-jobs -s %d", sub.ID))
+	return false
+}
+
+// recording returns a context for writing down what has happened outside, which
+// must be done even while the daemon is being stopped.
+func recording(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+}
+
+// unanswered makes an outage of every error of the queue manager that the
+// caller knows no better use for.
+func unanswered(err error) error {
+	if err == nil || errors.Is(err, pipeline.ErrOutage) || errors.Is(err, pipeline.ErrFatal) {
+		return err
+	}
+	return pipeline.Outage(pipeline.QueueManager, err)
+}
+
+// held makes an outage of the disk that holds up one job only.
+func held(err error) error {
+	if !errors.Is(err, pipeline.ErrOutage) {
+		err = pipeline.Outage(pipeline.LocalDisk, err)
+	}
+	return fmt.Errorf("%w: %w", errHeld, err)
 }

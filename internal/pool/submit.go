@@ -5,106 +5,143 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"longhaul/internal/config"
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
+	"longhaul/internal/resultdir"
 	"longhaul/internal/worker"
 )
 
-// settle finds the submissions whose outcome was not recorded, and asks the
-// queue manager whether it has them.
-func (p *Pooler) settle(ctx context.Context) error {
-	open, err := p.Store.SubmitsIn(ctx, pipeline.Submitting)
-	if err != nil {
-		return err
-	}
-	for _, sub := range open {
-		if err := p.settleOne(ctx, sub); err != nil {
-			return fmt.Errorf("settle submit %d %s: %w", sub.ID, sub.Name, err)
-		}
-	}
-	return nil
-}
-
-func (p *Pooler) settleOne(ctx context.Context, sub pipeline.Submit) error {
-	id, err := p.Manager.Find(ctx, sub.Name)
-	switch {
-	case err == nil:
-		p.Log.Info("submission found again", "submit", sub.ID, "name", sub.Name, "queue_id", id)
-		return p.Store.SubmitAccepted(ctx, sub.ID, id)
-	case !errors.Is(err, queue.ErrUnknown):
-		return err
-	case resultsExist(sub):
-		// It ran to its end and the queue manager has forgotten it.
-		return p.Store.SubmitAccepted(ctx, sub.ID, "")
-	}
-	p.Log.Warn("submission never reached the queue manager; the job is submitted again", "submit", sub.ID, "name", sub.Name)
-	return p.Store.SubmitNeverArrived(ctx, sub, "the queue manager does not know "+sub.Name)
-}
-
 // submit hands over jobs while the limits allow: retries first, then new ones.
+// A job that is held up does not hold up the others.
 func (p *Pooler) submit(ctx context.Context) error {
-	for ctx.Err() == nil {
-		room, err := p.roomInQueue(ctx)
-		if err != nil || room <= 0 {
-			return err
+	var errs []error
+	heldUp := make(map[pipeline.JobID]bool)
+	for submitted := -1; submitted != 0 && ctx.Err() == nil; {
+		due, room, err := p.next(ctx, heldUp)
+		if err != nil {
+			return errors.Join(append(errs, err)...)
 		}
-		jobs, err := p.Store.DueJobs(ctx, room)
-		if err != nil || len(jobs) == 0 {
-			return err
-		}
-		for _, j := range jobs {
-			p.Progress()
-			if err := p.submitJob(ctx, j); err != nil {
-				return fmt.Errorf("submit job %d %s: %w", j.ID, j.Name, err)
+		submitted = 0
+		for _, j := range due {
+			if submitted == room {
+				break
 			}
+			p.Progress()
+			err := p.submitJob(ctx, j)
+			if err == nil {
+				submitted++
+				continue
+			}
+			errs = append(errs, fmt.Errorf("submit job %d %s: %w", j.ID, j.Name, err))
+			if !errors.Is(err, errHeld) {
+				return errors.Join(errs...)
+			}
+			heldUp[j.ID] = true
 		}
 	}
-	return ctx.Err()
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// roomInQueue is the original's can_submit, as a number.
+// next returns jobs to be submitted now, and how many of them there is room
+// for. If none is due, nobody is asked for anything.
+func (p *Pooler) next(ctx context.Context, heldUp map[pipeline.JobID]bool) (due []pipeline.Job, room int, err error) {
+	c := p.Config.JobPooler
+	due, err = p.Store.DueJobs(ctx, min(c.MaxJobsRunning, c.MaxJobsQueued)+mostHeld)
+	due = slices.DeleteFunc(due, func(j pipeline.Job) bool { return heldUp[j.ID] })
+	if err != nil || len(due) == 0 {
+		return nil, 0, err
+	}
+	if err := p.disks(ctx); err != nil {
+		return nil, 0, err
+	}
+	room, err = p.roomInQueue(ctx)
+	return due, max(room, 0), err
+}
+
+// disks makes sure that jobs can leave their results and logs, and marks the
+// results disk before the first one does.
+func (p *Pooler) disks(ctx context.Context) error {
+	if _, err := os.Stat(p.Config.Basic.QsublogDir); err != nil {
+		return pipeline.Outage(pipeline.LocalDisk, fmt.Errorf("directory of the jobs' logs: %w", err))
+	}
+	base := p.Config.JobPooler.BaseResultsDirectory
+	missing := resultdir.Check(base)
+	if !errors.Is(missing, resultdir.ErrNoMarker) {
+		return missing
+	}
+	used, err := p.Store.OutputDirsBeneath(ctx, base)
+	switch {
+	case err != nil:
+		return err
+	case used:
+		return missing
+	}
+	return resultdir.Mark(base)
+}
+
+// roomInQueue is the original's can_submit, as a number. A submission that the
+// queue manager does not count, because it was just made or has been lost sight
+// of, takes its place all the same: a batch system that reports an empty queue
+// by mistake is not given the whole survey.
 func (p *Pooler) roomInQueue(ctx context.Context) (int, error) {
 	running, queued, err := p.Manager.Status(ctx)
+	if err != nil {
+		return 0, unanswered(err)
+	}
+	live, err := p.Store.LiveSubmits(ctx)
 	if err != nil {
 		return 0, err
 	}
 	c := p.Config.JobPooler
-	return min(c.MaxJobsRunning-running-queued, c.MaxJobsQueued-queued), nil
+	return min(c.MaxJobsRunning-max(running+queued, live), c.MaxJobsQueued-queued), nil
 }
 
 // submitJob writes the intent down, asks the queue manager, and writes down
 // what it said. If it did not answer, the next pass settles the submission.
 func (p *Pooler) submitJob(ctx context.Context, j pipeline.Job) error {
-	stage, spec, outputDir, err := p.prepare(ctx, j)
-	if err != nil {
-		if errors.Is(err, errCannotRun) {
-			p.Log.Error("job cannot be submitted", "job", j.ID, "name", j.Name, "err", err)
-			return p.Store.FailJob(ctx, j, err.Error())
-		}
-		return err
-	}
-	sub, err := p.Store.BeginSubmit(ctx, j, spec.Name, p.Manager.Kind(), outputDir)
-	if errors.Is(err, pipeline.ErrStale) {
-		return nil // killed or taken meanwhile
+	spec, outputDir, err := p.prepare(ctx, j)
+	if errors.Is(err, errCannotRun) {
+		p.Log.Error("job cannot be submitted", "job", j.ID, "name", j.Name, "err", err)
+		return unlessStale(p.Store.FailJob(ctx, j, err.Error()))
 	} else if err != nil {
 		return err
 	}
+	sub, err := p.Store.BeginSubmit(ctx, j, spec.Name, p.Manager.Kind(), outputDir)
+	if err != nil {
+		return unlessStale(err)
+	}
+	crashpoint.Reach(crashpoint.Submit)
 	id, err := p.Manager.Submit(ctx, spec)
+	ctx, cancel := recording(ctx)
+	defer cancel()
 	switch {
 	case errors.Is(err, queue.ErrRejected):
 		p.Log.Error("submission refused", "job", j.ID, "submit", sub.ID, "err", err)
-		return p.Store.SubmitRefused(ctx, sub, err.Error())
+		return p.Store.SubmitRefused(ctx, sub, oneLine(err.Error()))
 	case err != nil:
-		return err
+		return unanswered(err)
 	}
-	p.Log.Info("job submitted", "job", j.ID, "name", j.Name, "stage", stage.Name, "submit", sub.ID,
+	p.Log.Info("job submitted", "job", j.ID, "name", j.Name, "stage", j.Stage, "submit", sub.ID,
 		"attempt", j.Attempts+1, "queue_id", id)
 	return p.Store.SubmitAccepted(ctx, sub.ID, id)
+}
+
+// unlessStale drops an error which says that an operator was quicker.
+func unlessStale(err error) error {
+	if errors.Is(err, pipeline.ErrStale) {
+		return nil
+	}
+	return err
 }
 
 // errCannotRun marks what is wrong with the job itself, before the queue
@@ -113,34 +150,32 @@ var errCannotRun = errors.New("the job cannot run")
 
 // prepare makes the submission of a job: its inputs are looked at, its output
 // directory and its unique name are chosen.
-func (p *Pooler) prepare(ctx context.Context, j pipeline.Job) (config.Stage, queue.Spec, string, error) {
+func (p *Pooler) prepare(ctx context.Context, j pipeline.Job) (spec queue.Spec, outputDir string, err error) {
 	stage, ok := p.Config.Stage(j.Stage)
 	if !ok {
-		return stage, queue.Spec{}, "", fmt.Errorf("%w: the configuration has no stage %q", errCannotRun, j.Stage)
+		return spec, "", fmt.Errorf("%w: the configuration has no stage %q", errCannotRun, j.Stage)
 	}
 	inputs, err := p.inputs(ctx, j)
 	if err != nil {
-		return stage, queue.Spec{}, "", err
+		return spec, "", err
 	}
-	dir, err := p.outputDir(ctx, stage, j)
-	if err != nil {
-		return stage, queue.Spec{}, "", err
+	if outputDir, err = p.outputDir(ctx, stage, j); err != nil {
+		return spec, "", err
 	}
 	name := fmt.Sprintf("%s-%d-%s", p.Config.JobPooler.JobBasename, j.ID, strings.ToLower(rand.Text()[:8]))
-	spec := queue.Spec{
+	env := make(map[string]string)
+	maps.Copy(env, stage.Env)
+	maps.Copy(env, worker.Environment(inputs, outputDir, p.Config.Processing.BaseWorkingDirectory, name))
+	return queue.Spec{
 		Name:    name,
 		Command: p.command(stage),
-		Env:     worker.Environment(inputs, dir, p.Config.Processing.BaseWorkingDirectory, name),
+		Env:     env,
 		Stdout:  StdoutPath(p.Config, name),
 		Stderr:  StderrPath(p.Config, name),
 		Resources: queue.Resources{
 			CPUs: stage.CPUs, Memory: int64(stage.Memory), WallTime: stage.WallTime.Std(),
 		},
-	}
-	for k, v := range stage.Env {
-		spec.Env[k] = v
-	}
-	return stage, spec, dir, nil
+	}, outputDir, nil
 }
 
 // inputs returns the paths of a job's raw data, all of them there and whole.
@@ -151,22 +186,51 @@ func (p *Pooler) inputs(ctx context.Context, j pipeline.Job) ([]string, error) {
 	}
 	var paths []string
 	for _, f := range files {
-		st, err := os.Stat(f.Path)
-		switch {
-		case f.DeleteWanted || f.Status == pipeline.Deleted:
-			return nil, fmt.Errorf("%w: its input %s is deleted", errCannotRun, f.Filename)
-		case errors.Is(err, os.ErrNotExist):
-			return nil, fmt.Errorf("%w: its input %s is not there", errCannotRun, f.Path)
-		case err != nil:
-			return nil, pipeline.Outage(pipeline.LocalDisk, err)
-		case strings.Contains(f.Path, ";"):
-			return nil, fmt.Errorf("%w: a ';' separates the paths in DATAFILES, and %s has one in it", errCannotRun, f.Path)
-		case st.Size() != f.Size:
-			return nil, fmt.Errorf("%w: its input %s has %d bytes, not %d", errCannotRun, f.Path, st.Size(), f.Size)
+		if err := checkInput(f); err != nil {
+			return nil, err
 		}
 		paths = append(paths, f.Path)
 	}
 	return paths, nil
+}
+
+func checkInput(f pipeline.File) error {
+	switch {
+	case f.DeleteWanted || f.Status == pipeline.Deleted:
+		return fmt.Errorf("%w: its input %s is deleted", errCannotRun, f.Filename)
+	case strings.Contains(f.Path, ";"):
+		return fmt.Errorf("%w: a ';' separates the paths in DATAFILES, and %s has one in it", errCannotRun, f.Path)
+	}
+	st, err := os.Stat(f.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := aloneMissing(f.Path); err != nil {
+			return held(err)
+		}
+		return fmt.Errorf("%w: its input %s is not there", errCannotRun, f.Path)
+	case err != nil:
+		return held(fmt.Errorf("its input: %w", err))
+	case !st.Mode().IsRegular():
+		return fmt.Errorf("%w: its input %s is no regular file", errCannotRun, f.Path)
+	case st.Size() != f.Size:
+		return fmt.Errorf("%w: its input %s has %d bytes, not %d", errCannotRun, f.Path, st.Size(), f.Size)
+	}
+	return nil
+}
+
+// aloneMissing returns nil if a file is missing from a directory that has
+// others. A directory that is missing or empty may be a disk that is not mounted.
+func aloneMissing(path string) error {
+	const hint = "is its disk mounted? If the file is gone for good, kill the job"
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("its input %s is not there, nor is its directory (%w): %s", path, err, hint)
+	}
+	defer dir.Close()
+	if _, err := dir.Readdirnames(1); err != nil {
+		return fmt.Errorf("its input %s is not there, and its directory is empty (%w): %s", path, err, hint)
+	}
+	return nil
 }
 
 // outputDir expands the stage's template into a directory that no submit ever
@@ -177,15 +241,21 @@ func (p *Pooler) outputDir(ctx context.Context, stage config.Stage, j pipeline.J
 		return "", fmt.Errorf("%w: %w", errCannotRun, err)
 	}
 	base := filepath.Join(p.Config.JobPooler.BaseResultsDirectory, relative)
-	for n, dir := 1, base; ; n++ {
+	for n, dir := 1, base; ; n, dir = n+1, fmt.Sprintf("%s.%d", base, n+1) {
 		taken, err := p.Store.OutputDirTaken(ctx, dir)
 		if err != nil {
 			return "", err
+		} else if taken {
+			continue
 		}
-		if _, err := os.Lstat(dir); errors.Is(err, os.ErrNotExist) && !taken {
+		switch _, err := os.Lstat(dir); {
+		case errors.Is(err, fs.ErrNotExist):
 			return dir, nil
+		case errors.Is(err, syscall.ENAMETOOLONG):
+			return "", fmt.Errorf("%w: its output directory: %w", errCannotRun, err)
+		case err != nil:
+			return "", held(fmt.Errorf("its output directory: %w", err))
 		}
-		dir = fmt.Sprintf("%s.%d", base, n+1)
 	}
 }
 
@@ -208,11 +278,4 @@ func StdoutPath(c *config.Config, name string) string {
 // StderrPath is where the standard error of a submit, its error log, is kept.
 func StderrPath(c *config.Config, name string) string {
 	return filepath.Join(c.Basic.QsublogDir, name+".err")
-}
-
-// resultsExist reports whether a submit's results are in place. The worker
-// makes them appear at once, as its last act.
-func resultsExist(sub pipeline.Submit) bool {
-	st, err := os.Stat(sub.OutputDir)
-	return err == nil && st.IsDir()
 }

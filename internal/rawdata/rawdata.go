@@ -13,46 +13,72 @@ import (
 	"os"
 	"path/filepath"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/disk"
 	"longhaul/internal/jobtracker"
+	"longhaul/internal/loop"
 	"longhaul/internal/pipeline"
 )
 
 // Sweep deletes what is marked. A file that is gone already, because a sweep
-// was cut short between the deletion and its record, is recorded as deleted.
-func Sweep(ctx context.Context, store *jobtracker.Store, log *slog.Logger) error {
-	files, err := store.FilesToDelete(ctx)
+// was cut short between the deletion and its record, is recorded as deleted. A
+// file that cannot be deleted is an outage of the disk; the others are deleted
+// all the same.
+//
+// One sweep runs at a time. A second one, still holding an old list, could
+// delete a file that has come again under the same name; it returns at once
+// instead, and leaves the work to the first.
+func Sweep(ctx context.Context, store *jobtracker.Store, log *slog.Logger) (err error) {
+	if files, err := store.FilesToDelete(ctx); err != nil || len(files) == 0 {
+		return err
+	}
+	lock, err := loop.TryLock(filepath.Join(filepath.Dir(store.Path()), "rawdata.lock"))
+	if errors.Is(err, loop.ErrLocked) {
+		return nil
+	} else if err != nil {
+		return pipeline.Outage(pipeline.LocalDisk, err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	files, err := store.FilesToDelete(ctx) // as it is now that nobody else deletes
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, f := range files {
+		if ctx.Err() != nil {
+			break
+		}
 		if err := remove(f.Path); err != nil {
 			errs = append(errs, pipeline.Outage(pipeline.LocalDisk, fmt.Errorf("delete file %d: %w", f.ID, err)))
 			continue
 		}
-		err := store.FileDeleted(ctx, f)
-		if errors.Is(err, pipeline.ErrStale) {
-			continue // another daemon was quicker
+		if err := store.FileDeleted(ctx, f); errors.Is(err, pipeline.ErrStale) {
+			continue
 		} else if err != nil {
-			return err
+			return errors.Join(append(errs, err)...)
 		}
 		log.Info("raw data deleted", "file", f.ID, "path", f.Path, "bytes", f.Size)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// remove unlinks one file for good. It never removes a directory.
+// remove unlinks one file for good. It never removes anything else that has
+// taken its name. A file in a directory that is missing is not taken for
+// deleted: its disk may not be mounted.
 func remove(path string) error {
 	st, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return fmt.Errorf("%w; is its disk mounted?", err)
+		}
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if st.IsDir() {
-		return fmt.Errorf("%s is a directory, not a raw data file; move it away", path)
+	if !st.Mode().IsRegular() && st.Mode().Type() != fs.ModeSymlink {
+		return fmt.Errorf("%s is no raw data file (%v); move it away", path, st.Mode())
 	}
+	crashpoint.Reach(crashpoint.Unlink)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -14,20 +14,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
+	"time"
 
 	"longhaul/internal/commondb"
 	"longhaul/internal/config"
-	"longhaul/internal/disk"
 	"longhaul/internal/jobtracker"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/rawdata"
+	"longhaul/internal/resultdir"
 	"longhaul/internal/results"
-	"longhaul/internal/version"
 )
 
 // Database is the common database.
@@ -63,8 +59,9 @@ func New(opt Options) *Uploader {
 }
 
 // Pass uploads what is processed, oldest first, and deletes the raw data whose
-// deletion is decided. An outage ends the uploads of this pass; bad results
-// fail their job only.
+// deletion is decided. An outage of the common database ends the uploads of
+// this pass; results that cannot be read now are passed over; bad results fail
+// their job only.
 func (u *Uploader) Pass(ctx context.Context) error {
 	return errors.Join(u.uploadAll(ctx), rawdata.Sweep(ctx, u.Store, u.Log))
 }
@@ -74,52 +71,93 @@ func (u *Uploader) uploadAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, sub := range processed {
 		u.Progress()
 		err := u.uploadOne(ctx, sub)
-		if err != nil && !errors.Is(err, pipeline.ErrStale) { // stale: an operator took it back meanwhile
-			return fmt.Errorf("upload submit %d: %w", sub.ID, err)
+		if err == nil {
+			continue
+		}
+		errs = append(errs, fmt.Errorf("upload submit %d: %w", sub.ID, err))
+		if !errors.Is(err, errHeld) {
+			break
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
+// Errors by which an upload that did not happen is judged. What is neither of
+// them says nothing about the results.
+var (
+	// errHeld: these results cannot be read now. It is an outage of the disk.
+	errHeld = errors.New("held up")
+	// errUnusable: these results can never be uploaded; the job fails.
+	errUnusable = errors.New("results cannot be uploaded")
+)
+
+// uploadOne uploads the results of one submit and records it. If somebody took
+// the submit back meanwhile, its history says what became of it.
 func (u *Uploader) uploadOne(ctx context.Context, sub pipeline.Submit) error {
 	job, err := u.Store.Job(ctx, sub.JobID)
 	if err != nil {
 		return err
 	}
 	receipt, ver, err := u.send(ctx, job, sub)
-	switch {
-	case errors.Is(err, pipeline.ErrOutage), errors.Is(err, pipeline.ErrFatal), ctx.Err() != nil:
-		return err
-	case err != nil:
+	if errors.Is(err, errUnusable) {
 		u.Log.Error("upload failed", "job", job.ID, "submit", sub.ID, "err", err)
-		return u.Store.UploadFailed(ctx, sub, err.Error())
+		err = u.Store.UploadFailed(ctx, sub, err.Error())
+		if errors.Is(err, pipeline.ErrStale) {
+			return nil
+		}
+		return err
+	} else if err != nil {
+		return err
 	}
 	u.Log.Info("results uploaded", "job", job.ID, "name", job.Name, "submit", sub.ID,
 		"rows", receipt.Rows, "bytes", receipt.Bytes, "already", receipt.Already)
-	details := fmt.Sprintf("%d rows, %d bytes, read back and equal", receipt.Rows, receipt.Bytes)
-	if receipt.Already {
-		details = "found in the common database, equal"
-	}
 	// What is committed there must be recorded here even while being stopped.
-	return u.Store.SubmitUploaded(context.WithoutCancel(ctx), sub, ver, details, u.Config.Basic.DeleteRawdata)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	err = u.Store.SubmitUploaded(ctx, sub, ver, describe(receipt), u.Config.Basic.DeleteRawdata)
+	if errors.Is(err, pipeline.ErrStale) {
+		u.Log.Error("uploaded after it was taken back", "job", job.ID, "submit", sub.ID, "err", err)
+		return u.Store.Note(ctx, pipeline.EntitySubmit, int64(sub.ID), "uploaded after it was taken back: "+describe(receipt))
+	}
+	return err
+}
+
+// recordTimeout bounds the writing of what has happened.
+const recordTimeout = time.Minute
+
+func describe(r commondb.Receipt) string {
+	switch {
+	case r.By != "":
+		return "the same work was uploaded before, by submit " + r.By
+	case r.Already:
+		return "found in the common database, equal"
+	}
+	return fmt.Sprintf("%d rows, %d bytes, read back and equal", r.Rows, r.Bytes)
 }
 
 // send reads a submit's results and puts them into the common database.
 func (u *Uploader) send(ctx context.Context, job pipeline.Job, sub pipeline.Submit) (commondb.Receipt, string, error) {
+	var none commondb.Receipt
 	stage, ok := u.Config.Stage(job.Stage)
 	if !ok {
-		return commondb.Receipt{}, "", fmt.Errorf("the configuration has no stage %q", job.Stage)
+		return none, "", fmt.Errorf("%w: the configuration has no stage %q", errUnusable, job.Stage)
 	}
 	reader, ok := u.Readers[stage.Results]
 	if !ok {
-		return commondb.Receipt{}, "", fmt.Errorf("stage %s: no reader for results %q", stage.Name, stage.Results)
+		return none, "", fmt.Errorf("%w: stage %s: no reader for results %q", errUnusable, stage.Name, stage.Results)
+	}
+	if there, err := resultdir.Exists(sub.OutputDir); err != nil {
+		return none, "", held(err)
+	} else if !there {
+		return none, "", fmt.Errorf("%w: %s is not there any more", errUnusable, sub.OutputDir)
 	}
 	ver, err := VersionNumber(ctx, sub.OutputDir, u.Config.Upload.VersionNum)
 	if err != nil {
-		return commondb.Receipt{}, "", err
+		return none, "", err
 	}
 	b := u.Config.Basic
 	records, err := reader.Read(ctx, results.Source{
@@ -127,63 +165,39 @@ func (u *Uploader) send(ctx context.Context, job pipeline.Job, sub pipeline.Subm
 		Version: ver, Metadata: job.Metadata,
 	})
 	if err != nil {
-		return commondb.Receipt{}, ver, fmt.Errorf("read results: %w", err)
+		return none, "", judge(ctx, fmt.Errorf("read results: %w", err), held)
+	}
+	work, err := u.workKey(ctx, job, ver)
+	if err != nil {
+		return none, ver, err
 	}
 	receipt, err := u.Database.Upload(ctx, commondb.Meta{
-		Submit: sub.Name, Job: job.Name, Stage: job.Stage,
+		Submit: sub.Name, Work: work, Job: job.Name, Stage: job.Stage,
 		Institution: b.Institution, Pipeline: b.Pipeline, Survey: b.Survey, Version: ver,
 	}, records)
-	return receipt, ver, err
+	return receipt, ver, judge(ctx, err, func(err error) error { return pipeline.Outage(pipeline.CommonDatabase, err) })
 }
 
-// versionFile holds the version number of the software that made a results
-// directory, in its first line; the original's name for it.
-const versionFile = "version_number.txt"
-
-// VersionNumber returns the version number of the software that made the
-// results in dir. A job may have written it; otherwise it is computed from the
-// template, once, and kept there.
-func VersionNumber(ctx context.Context, dir, template string) (string, error) {
-	path := filepath.Join(dir, versionFile)
-	text, err := readLimited(path)
-	if errors.Is(err, os.ErrNotExist) {
-		ver, err := config.ExpandVersionNum(template, version.Program(),
-			func(dir string) (string, error) { return version.Git(ctx, dir) })
-		if err != nil {
-			return "", err
-		}
-		err = disk.WriteFile(path, func(w io.Writer) error {
-			_, err := io.WriteString(w, ver+"\n")
-			return err
-		})
-		if err != nil {
-			return "", pipeline.Outage(pipeline.LocalDisk, err)
-		}
-		return ver, nil
-	} else if err != nil {
-		return "", err
+// judge sorts what a reader or the common database said: what is wrong with
+// these results, what is an outage already, and what is wrong with neither.
+func judge(ctx context.Context, err error, otherwise func(error) error) error {
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, pipeline.ErrFatal):
+		return err
+	case errors.Is(err, results.ErrInvalid), errors.Is(err, commondb.ErrRejected), errors.Is(err, commondb.ErrMismatch):
+		return fmt.Errorf("%w: %w", errUnusable, err)
 	}
-	first, _, _ := strings.Cut(text, "\n")
-	first = strings.TrimSpace(first)
-	if first == "" {
-		return "", fmt.Errorf("%s: its first line is empty, want a version number", path)
+	var out *pipeline.OutageError
+	if errors.As(err, &out) && out.System != pipeline.LocalDisk {
+		return err
 	}
-	return first, nil
+	return otherwise(err)
 }
 
-// readLimited reads the beginning of a file that a job wrote; a version number
-// has no more than 4 KiB. The file must be a regular one in its directory.
-func readLimited(path string) (string, error) {
-	root, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return "", fmt.Errorf("results directory: %w", err)
+// held makes an outage of the disk that holds up one upload only.
+func held(err error) error {
+	if !errors.Is(err, pipeline.ErrOutage) {
+		err = pipeline.Outage(pipeline.LocalDisk, err)
 	}
-	defer root.Close()
-	f, err := root.Open(filepath.Base(path))
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, 4<<10))
-	return string(b), err
+	return fmt.Errorf("%w: %w", errHeld, err)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -51,11 +52,8 @@ func revision(info *debug.BuildInfo) string {
 }
 
 func digestOfProgram() string {
-	path, err := os.Executable()
-	if err != nil {
-		return "unknown"
-	}
-	f, err := os.Open(path)
+	// Not os.Executable: a new version may have taken that name meanwhile.
+	f, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return "unknown"
 	}
@@ -77,9 +75,17 @@ func Git(ctx context.Context, dir string) (string, error) {
 	var stderr strings.Builder
 	cmd := exec.CommandContext(ctx, "git", "-C", dir, "rev-parse", "--verify", "HEAD")
 	cmd.Stderr = &stderr
+	cmd.Env = withoutGit(os.Environ())
+	cmd.WaitDelay = time.Second // for what git left running
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("version of %s: git rev-parse: %w: %s", dir, err, strings.TrimSpace(stderr.String()))
+		return "", fmt.Errorf("git rev-parse in %s: %w: %s", dir, err, strings.TrimSpace(stderr.String()))
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// withoutGit drops the variables by which a caller such as a git hook would
+// point git at another repository than the directory's own.
+func withoutGit(environ []string) []string {
+	return slices.DeleteFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, "GIT_") })
 }
