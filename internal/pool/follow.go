@@ -127,6 +127,9 @@ func (p *Pooler) finish(ctx context.Context, sub pipeline.Submit, st queue.State
 	if err != nil {
 		return held(err)
 	}
+	if st.Reason == queue.Cancelled && !results && p.justCancelled(sub) {
+		return nil
+	}
 	var log string
 	if !results || !st.Succeeded() || p.Config.JobPooler.StderrIsFailure {
 		if log, err = p.errorLog(ctx, sub); err != nil {
@@ -134,6 +137,22 @@ func (p *Pooler) finish(ctx context.Context, sub pipeline.Submit, st queue.State
 		}
 	}
 	return p.end(ctx, sub, st, p.verdict(sub, st, results, log))
+}
+
+// cancelGrace is how long an operator's command has, after it took a submit out
+// of the queue, to record that it did.
+const cancelGrace = 5 * time.Second
+
+// justCancelled reports whether a submit was first seen to be cancelled a moment
+// ago. An operator who stops a job takes it out of the queue first and records
+// it then; in between the job is not ours to fail.
+func (p *Pooler) justCancelled(sub pipeline.Submit) bool {
+	since, known := p.cancelledSince[sub.ID]
+	if !known {
+		since = p.Now()
+		p.cancelledSince[sub.ID] = since
+	}
+	return p.Now().Sub(since) < cancelGrace
 }
 
 // verdict says why a job that has ended did not end well; "" if it did. A job
@@ -177,5 +196,6 @@ func (p *Pooler) end(ctx context.Context, sub pipeline.Submit, st queue.State, w
 		p.Log.Error("job failed", "job", sub.JobID, "submit", sub.ID, "node", st.Node, "err", why)
 	}
 	delete(p.unknownSince, sub.ID)
+	delete(p.cancelledSince, sub.ID)
 	return nil
 }

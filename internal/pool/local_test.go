@@ -95,6 +95,9 @@ func TestRealJobs(t *testing.T) {
 	r.until("the third job to run", func() bool { s := r.submits(3); return len(s) == 1 && !s[0].StartedAt.IsZero() })
 	r.restart() // a new pooler goes on with it
 	r.must(m.Delete(t.Context(), r.submits(3)[0].QueueID))
-	r.until("the third job to be given up", func() bool { return status(3) == pipeline.TerminalFailure })
+	r.until("the third job to be given up", func() bool {
+		r.clock.Advance(time.Second) // an operator has some seconds to say that it was he
+		return status(3) == pipeline.TerminalFailure
+	})
 	r.wantDetails(3, pipeline.TerminalFailure, 1, string(queue.Cancelled))
 }

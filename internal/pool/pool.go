@@ -49,8 +49,10 @@ type Options struct {
 type Pooler struct {
 	Options
 	unknownSince map[pipeline.SubmitID]time.Time // the queue manager has not known it since
-	said         map[string]bool                 // warnings that are given once
-	unread       int                             // error logs in a row that could not be had in this pass
+	// cancelledSince is when a submit was first seen to have been cancelled.
+	cancelledSince map[pipeline.SubmitID]time.Time
+	said           map[string]bool // warnings that are given once
+	unread         int             // error logs in a row that could not be had in this pass
 }
 
 // errHeld marks what keeps one job from going on, and others not: its input,
@@ -72,7 +74,10 @@ func New(opt Options) *Pooler {
 	if opt.Progress == nil {
 		opt.Progress = func() {}
 	}
-	return &Pooler{Options: opt, unknownSince: make(map[pipeline.SubmitID]time.Time), said: make(map[string]bool)}
+	return &Pooler{
+		Options: opt, unknownSince: make(map[pipeline.SubmitID]time.Time),
+		cancelledSince: make(map[pipeline.SubmitID]time.Time), said: make(map[string]bool),
+	}
 }
 
 // Pass advances everything once. Each part is tried even if another failed, but
