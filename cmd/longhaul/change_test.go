@@ -297,7 +297,7 @@ func TestBackupIsAJobTracker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	w.job(1)
-	if out := w.ok("backup"); out != "DIR/state/jobtracker.db.20260314T032321.backup\n" {
+	if out := w.ok("backup"); out != "DIR/state/backups/jobtracker-20260314T032321Z.db\n" {
 		t.Errorf("it says %q", out)
 	}
 	w.ok("backup", w.path("copy.db"))

@@ -95,7 +95,7 @@ func (p *program) examine(ctx context.Context, c *config.Config, flags doctorFla
 		Config: c, Store: store, Running: running, Now: p.now,
 		Repair: flags.repair, Release: flags.release, Deep: flags.deep,
 		Manager: func() (queue.Manager, error) {
-			return site.QueueManager(c, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+			return site.QueueGuest(c, slog.New(slog.NewTextHandler(p.stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 		},
 	}
 	var closeDB func() error
@@ -159,6 +159,8 @@ func (p *program) printReport(r doctor.Report, flags doctorFlags) error {
 		out.line("Nothing is wrong.")
 	case left == 0 && repaired == 0:
 		out.line("Nothing is wrong that the daemons do not settle by themselves.")
+	case repaired == 0:
+		out.line("%s.", operator.Count(left, "finding"))
 	default:
 		out.line("%s repaired, %d left.", operator.Count(repaired, "finding"), left)
 	}

@@ -13,6 +13,7 @@ import (
 	"longhaul/internal/backup"
 	"longhaul/internal/config"
 	"longhaul/internal/jobtracker"
+	"longhaul/internal/operator"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/site"
 )
@@ -66,7 +67,7 @@ func (p *program) restoreBackup(ctx context.Context, file string) (err error) {
 	if restored.From != restored.To {
 		out.line("migrated:    from version %d to %d", restored.From, restored.To)
 	}
-	out.line("last change: %s UTC. What happened after it is forgotten:", restored.LastKnown.Format(time.DateTime))
+	out.line("last change: %s. What happened after it is forgotten:", lastChange(restored.LastKnown))
 	for _, s := range forgotten() {
 		out.wrapped("  - ", s)
 	}
@@ -75,6 +76,13 @@ func (p *program) restoreBackup(ctx context.Context, file string) (err error) {
 		return err
 	}
 	return p.afterRestore(ctx, c)
+}
+
+func lastChange(at time.Time) string {
+	if at.IsZero() {
+		return "none"
+	}
+	return operator.Stamp(at) + " UTC"
 }
 
 // forgotten says what becomes of what the backup does not know.

@@ -111,8 +111,7 @@ func (p *part) refuseHeld(ctx context.Context) error {
 	if err != nil || !held {
 		return err
 	}
-	return pipeline.Fatal(fmt.Errorf("job-tracker %s was %s and knows nothing of what happened after %s; run 'longhaul doctor --repair' first, so that nothing is done twice",
-		p.store.Path(), hold.Note, hold.LastKnown.Format(time.DateTime)))
+	return pipeline.Fatal(fmt.Errorf("job-tracker %s was %s; run 'longhaul doctor --repair' first, so that nothing is done twice", p.store.Path(), hold))
 }
 
 func (p *part) makeUploader(ctx context.Context) error {

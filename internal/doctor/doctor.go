@@ -243,11 +243,9 @@ func (d *Doctor) release(ctx context.Context, r *Report) error {
 		return d.Store.Release(ctx, fmt.Sprintf("doctor: daemons may start; %d findings left, %d of them about what was forgotten", r.Left(), left))
 	}
 	f := Finding{Check: "restore", Severity: Error, Where: d.Store.Path(),
-		What: fmt.Sprintf("%s; it knows nothing of what happened after %s, and no daemon starts until that is looked into",
-			d.hold.Note, d.hold.LastKnown.Format(time.DateTime)),
-		Remedy: "longhaul doctor --repair"}
+		What: fmt.Sprintf("was %s: no daemon starts until that is looked into", d.hold), Remedy: "longhaul doctor --repair"}
 	if d.Repair {
-		f.What = fmt.Sprintf("%s; %d things that happened since could be done again, so that no daemon starts", d.hold.Note, left)
+		f.What = fmt.Sprintf("was %s, and %d things of that could be done again: no daemon starts", d.hold, left)
 		f.Remedy = "settle what is left, then again; or, if that may be: longhaul doctor --repair --release"
 	}
 	r.Findings = append(r.Findings, f)

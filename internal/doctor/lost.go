@@ -64,7 +64,7 @@ func (d *Doctor) unknownUploads(ctx context.Context, uploads []commondb.Uploaded
 			found = append(found, f)
 			continue
 		}
-		jobs, err := d.waiting(ctx, u.Job, u.Stage)
+		jobs, err := d.waiting(ctx, u)
 		if err != nil {
 			return found, err
 		}
@@ -128,10 +128,29 @@ func (d *Doctor) lostUpload(ctx context.Context, u commondb.Uploaded, remembered
 	return l, err
 }
 
-// waiting are the jobs of an observation and stage that are not uploaded.
-func (d *Doctor) waiting(ctx context.Context, name, stage string) ([]pipeline.Job, error) {
-	jobs, err := d.Store.JobsNamed(ctx, name, stage)
-	return slices.DeleteFunc(jobs, func(j pipeline.Job) bool { return j.Status == pipeline.Uploaded }), err
+// waiting are the jobs that could be of an upload, and are not uploaded.
+func (d *Doctor) waiting(ctx context.Context, u commondb.Uploaded) ([]pipeline.Job, error) {
+	jobs, err := d.Store.JobsNamed(ctx, u.Job, u.Stage)
+	if err != nil || len(jobs) == 0 {
+		return nil, err
+	}
+	l, err := d.lostUpload(ctx, u, nil)
+	return slices.DeleteFunc(d.ofProduct(jobs, l), func(j pipeline.Job) bool { return j.Status == pipeline.Uploaded }), err
+}
+
+// ofProduct leaves the jobs that can have had the inputs of a forgotten submit:
+// two products may name their observations alike. Where nothing tells the
+// inputs, only a stage that takes one product leaves no doubt.
+func (d *Doctor) ofProduct(jobs []pipeline.Job, l lost) []pipeline.Job {
+	var product string
+	if len(l.inputs) > 0 {
+		m, _ := d.products.Recognise(filepath.Base(l.inputs[0]))
+		product = m.Product
+	}
+	if stage, _ := d.Config.Stage(l.stage); product == "" && len(stage.Inputs) == 1 {
+		product = stage.Inputs[0]
+	}
+	return slices.DeleteFunc(jobs, func(j pipeline.Job) bool { return j.Product != product })
 }
 
 // lostFinding says what can be done about a forgotten submit.
@@ -171,6 +190,7 @@ func (d *Doctor) knownJob(ctx context.Context, l lost) (job pipeline.Job, known 
 		return d.jobOfInputs(ctx, l)
 	}
 	jobs, err := d.Store.JobsNamed(ctx, l.jobName, l.stage)
+	jobs = d.ofProduct(jobs, l)
 	if err != nil || len(jobs) == 0 {
 		return job, false, err
 	}

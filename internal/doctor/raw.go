@@ -56,7 +56,7 @@ func (d *Doctor) rawData(ctx context.Context) ([]Finding, error) {
 			case what == missing && d.Config.Basic.DeleteRawdata && allUploaded(jobs):
 				found = append(found, Finding{Severity: Warning, Where: row(pipeline.EntityFile, f.ID),
 					What: f.Path + " is gone, and all its jobs are uploaded", Remedy: "--repair records it as deleted",
-					stops: []string{daemon.Uploader},
+					stops: []string{daemon.JobPooler, daemon.Uploader},
 					fix:   func(ctx context.Context) error { return d.forget(ctx, f, "doctor: it is gone from the disk") }})
 			default:
 				found = append(found, Finding{Severity: Error, Where: row(pipeline.EntityFile, f.ID),
@@ -181,7 +181,7 @@ func (d *Doctor) deletions(ctx context.Context) ([]Finding, error) {
 	}
 	var found []Finding
 	for _, f := range files {
-		finding := Finding{Severity: Note, Where: row(pipeline.EntityFile, f.ID), stops: []string{daemon.Uploader}}
+		finding := Finding{Severity: Note, Where: row(pipeline.EntityFile, f.ID), stops: []string{daemon.JobPooler, daemon.Uploader}}
 		st, err := os.Lstat(f.Path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

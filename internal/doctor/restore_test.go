@@ -3,7 +3,9 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -34,173 +36,165 @@ func (w *world) goBack(since func(w *world)) {
 	}
 }
 
-// forgottenPast is something that happened after the backup.
+// forgottenPast is what happened to one observation after the backup.
 type forgottenPast struct {
 	name   string
-	before func(w *world)
-	since  func(w *world)
-	stays  string         // what of the finding that keeps the hold; empty: it ends
-	after  func(w *world) // after the repair
+	before func(w *world, scan int)
+	since  func(w *world, scan int)
+	after  func(w *world, scan int) // the repair
 }
 
-func nothing(*world) {}
+func nothing(*world, int) {}
+
+func newJob(w *world, scan int) { w.job(scan) }
+
+func whole(w *world, scan int) { w.submit(w.job(scan), pipeline.Uploaded) }
+
+func jobUploaded(w *world, scan int) { w.submit(w.theJob(scan), pipeline.Uploaded) }
+
+// uploadedOnce: the upload is recorded, and nothing would be done again.
+func uploadedOnce(w *world, scan int) {
+	w.t.Helper()
+	w.jobOf(scan, pipeline.Uploaded)
+	w.fileIs(fmt.Sprintf("obs%da.fits", scan), pipeline.Deleted)
+	w.fileIs(fmt.Sprintf("obs%db.fits", scan), pipeline.Deleted)
+	w.noNewJobs(scan)
+}
 
 func forgottenPasts() []forgottenPast {
-	uploadedOnce := func(w *world) {
-		w.jobIs(1, pipeline.Uploaded)
-		w.fileIs("obs1a.fits", pipeline.Deleted)
-		w.fileIs("obs1b.fits", pipeline.Deleted)
-		w.noNewJobs()
-	}
-	whole := func(w *world) { w.submit(w.job(1), pipeline.Uploaded) }
 	pasts := []forgottenPast{
-		{name: "nothing", before: whole, since: nothing, after: uploadedOnce},
-		{name: "a whole observation", before: nothing, since: whole, after: func(w *world) {
-			uploadedOnce(w)
-			sub := must(w.store.SubmitByName(w.t.Context(), "longhaul-1-00000001"))(w)
-			if sub.OutputDir != w.path("results", "1", "1") || sub.Version != "v1" {
+		{"nothing", whole, nothing, uploadedOnce},
+		{"a whole observation", nothing, whole, func(w *world, scan int) {
+			uploadedOnce(w, scan)
+			sub := must(w.store.SubmitByName(w.t.Context(), w.last[scan].Name))(w)
+			if sub.OutputDir != w.last[scan].OutputDir || sub.Version != "v1" {
 				w.t.Errorf("entered as %+v", sub)
 			}
 		}},
-		{name: "a whole observation, and the queue manager has forgotten it too", before: nothing,
-			since: func(w *world) { whole(w); w.queue.all = nil },
-			after: func(w *world) {
-				w.jobIs(1, pipeline.Uploaded)
-				w.fileIs("obs1a.fits", pipeline.Deleted) // one half never comes again, so the other waits for ever
-				w.noNewJobs()
+		{"a whole observation, and the queue manager has forgotten it too", nothing,
+			func(w *world, scan int) { whole(w, scan); w.queue.forget(w.last[scan].Name) },
+			func(w *world, scan int) {
+				w.jobOf(scan, pipeline.Uploaded)
+				w.fileIs(fmt.Sprintf("obs%da.fits", scan), pipeline.Deleted) // so that the other half would wait for ever
+				w.noNewJobs(scan)
 			}},
-		{name: "a whole observation, on a queue manager that cannot list", before: nothing,
-			since: func(w *world) { whole(w); w.queue.cannotList = true },
-			after: func(w *world) { w.jobIs(1, pipeline.Uploaded); w.fileIs("obs1a.fits", pipeline.Deleted) }},
-		{name: "the job was new", before: func(w *world) { w.job(1) },
-			since: func(w *world) { w.submit(w.theJob(), pipeline.Uploaded) }, after: uploadedOnce},
-		{name: "the job was new, and raw data is kept", before: func(w *world) { w.cfg.Basic.DeleteRawdata = false; w.job(1) },
-			since: func(w *world) {
-				j := w.theJob()
-				sub := w.submit(j, pipeline.Processed)
-				w.upload(sub, j)
+		{"the job was new", newJob, jobUploaded, uploadedOnce},
+		{"the job was new, and its raw data is still there", newJob,
+			func(w *world, scan int) {
+				sub := w.submit(w.theJob(scan), pipeline.Processed)
+				w.upload(sub, w.theJob(scan))
 				w.check(w.store.SubmitUploaded(w.t.Context(), sub, "v1", "", false))
 			},
-			after: func(w *world) { w.jobIs(1, pipeline.Uploaded); w.fileIs("obs1a.fits", pipeline.Downloaded) }},
-		{name: "the job was to be tried again", before: func(w *world) { w.submit(w.job(1), pipeline.ProcessingFailed) },
-			since: func(w *world) { w.submit(w.theJob(), pipeline.Uploaded) }, after: uploadedOnce},
-		{name: "the job had just failed", before: func(w *world) {
-			sub := w.submit(w.job(1), pipeline.Running)
+			func(w *world, scan int) {
+				w.jobOf(scan, pipeline.Uploaded)
+				w.fileIs(fmt.Sprintf("obs%da.fits", scan), pipeline.Downloaded)
+			}},
+		{"the job was to be tried again", func(w *world, scan int) { w.submit(w.job(scan), pipeline.ProcessingFailed) }, jobUploaded, uploadedOnce},
+		{"the job had just failed", func(w *world, scan int) {
+			sub := w.submit(w.job(scan), pipeline.Running)
+			w.queue.end(sub.Name)
 			w.check(w.store.SubmitFailed(w.t.Context(), sub, jobtracker.End{Details: "exit status 1"}))
-		}, since: func(w *world) {
-			w.check(w.store.RetryJob(w.t.Context(), 1, w.clock.Now(), "", pipeline.Notice{}))
-			w.submit(w.theJob(), pipeline.Uploaded)
-			w.queue.all[0].State = queue.State{Phase: queue.Finished}
-		}, after: uploadedOnce},
-		{name: "the job was given up, and retried by hand", before: func(w *world) {
-			w.check(w.store.KillJob(w.t.Context(), w.job(1), false, "test"))
-		}, since: func(w *world) {
-			w.check(w.store.RetryGivenUpJob(w.t.Context(), 1, "test"))
-			w.submit(w.theJob(), pipeline.Uploaded)
-		}, after: uploadedOnce},
-		{name: "its submit ran, failed, and another was uploaded", before: func(w *world) { w.submit(w.job(1), pipeline.Running) },
-			since: func(w *world) { w.failRunning(); w.submit(w.theJob(), pipeline.Uploaded) },
-			after: func(w *world) {
-				uploadedOnce(w)
-				if s := must(w.store.Submit(w.t.Context(), 1))(w); s.Status != pipeline.RemovedByOperator {
-					w.t.Errorf("the first submit is %s", s.Status)
+		}, func(w *world, scan int) {
+			w.check(w.store.RetryJob(w.t.Context(), w.theJob(scan).ID, w.clock.Now(), "", pipeline.Notice{}))
+			jobUploaded(w, scan)
+		}, uploadedOnce},
+		{"the job was given up, and retried by hand", func(w *world, scan int) {
+			w.check(w.store.KillJob(w.t.Context(), w.job(scan), false, "test"))
+		}, func(w *world, scan int) {
+			w.check(w.store.RetryGivenUpJob(w.t.Context(), w.theJob(scan).ID, "test"))
+			jobUploaded(w, scan)
+		}, uploadedOnce},
+		{"its submit ran, failed, and another was uploaded", func(w *world, scan int) { w.submit(w.job(scan), pipeline.Running) },
+			func(w *world, scan int) { w.failRunning(scan); jobUploaded(w, scan) },
+			func(w *world, scan int) {
+				uploadedOnce(w, scan)
+				subs := must(w.store.SubmitsOf(w.t.Context(), w.theJob(scan).ID))(w)
+				if len(subs) != 2 || subs[0].Status != pipeline.RemovedByOperator {
+					w.t.Errorf("the submits are %+v", subs)
 				}
 			}},
-		{name: "its submit was about to be made, never arrived, and another was uploaded",
-			before: func(w *world) { w.submit(w.job(1), pipeline.Submitting) },
-			since: func(w *world) {
-				w.check(w.store.SubmitNeverArrived(w.t.Context(), must(w.store.Submit(w.t.Context(), 1))(w), "unknown"))
-				w.submit(w.theJob(), pipeline.Uploaded)
-			}, after: uploadedOnce},
-		{name: "its results were taken back, and others were uploaded", before: func(w *world) { w.submit(w.job(1), pipeline.Processed) },
-			since: func(w *world) {
-				w.check(w.store.StopSubmit(w.t.Context(), must(w.store.Submit(w.t.Context(), 1))(w), false, "bad"))
-				w.submit(w.theJob(), pipeline.Uploaded)
-			}, after: uploadedOnce},
-		{name: "its submit, which still runs, was given up, and another was uploaded",
-			before: func(w *world) { w.submit(w.job(1), pipeline.Running) },
-			since: func(w *world) {
-				w.failRunning()
-				w.submit(w.theJob(), pipeline.Uploaded)
-				w.queue.all[0].State = queue.State{Phase: queue.Running}
-			}, stays: "upload longhaul-1-00000002", after: func(w *world) {
-				w.jobIs(1, pipeline.Submitted)
-				w.queue.all[0].State = queue.State{Phase: queue.Finished} // the operator stopped it
-				if r := w.doctor(true); !r.Released {
-					w.t.Errorf("the hold stays: %+v", r.Findings)
+		{"its submit was about to be made, never arrived, and another was uploaded",
+			func(w *world, scan int) { w.submit(w.job(scan), pipeline.Submitting) },
+			func(w *world, scan int) {
+				w.check(w.store.SubmitNeverArrived(w.t.Context(), w.last[scan], "unknown"))
+				jobUploaded(w, scan)
+			}, uploadedOnce},
+		{"its results were taken back, and others were uploaded", func(w *world, scan int) { w.submit(w.job(scan), pipeline.Processed) },
+			func(w *world, scan int) {
+				w.check(w.store.StopSubmit(w.t.Context(), w.last[scan], false, "bad"))
+				jobUploaded(w, scan)
+			}, uploadedOnce},
+		{"the running submit was uploaded, and its results were removed", func(w *world, scan int) { w.submit(w.job(scan), pipeline.Running) },
+			func(w *world, scan int) {
+				w.queue.end(w.last[scan].Name)
+				w.upload(w.last[scan], w.theJob(scan))
+				for _, f := range must(w.store.JobFiles(w.t.Context(), w.theJob(scan).ID))(w) {
+					w.check(os.Remove(f.Path))
 				}
-				uploadedOnce(w)
+			}, uploadedOnce},
+		{"uploaded twice, since an operator had added its files again", nothing,
+			func(w *world, scan int) {
+				whole(w, scan)
+				w.upload(pipeline.Submit{Name: "longhaul-2-again"}, w.theJob(scan))
+			}, uploadedOnce},
+		{"an observation of the same name, of another product, was uploaded", newJob,
+			func(w *world, scan int) {
+				w.uploadOf(pipeline.Submit{Name: "longhaul-77-single"}, pipeline.Job{Name: fmt.Sprint(scan), Stage: "look"},
+					fmt.Sprintf("one%d.fits", scan))
+			},
+			func(w *world, scan int) {
+				jobs := must(w.store.JobsNamed(w.t.Context(), fmt.Sprint(scan), "look"))(w)
+				if len(jobs) != 2 || jobs[0].Product != "single" || jobs[0].Status != pipeline.Uploaded || jobs[1].Status != pipeline.New {
+					w.t.Errorf("the jobs are %+v", jobs)
+				}
+				w.fileIs(fmt.Sprintf("one%d.fits", scan), pipeline.Deleted)
 			}},
-		{name: "the running submit was uploaded, and its results were removed", before: func(w *world) { w.submit(w.job(1), pipeline.Running) },
-			since: func(w *world) {
-				w.queue.all[0].State = queue.State{Phase: queue.Finished}
-				w.upload(must(w.store.Submit(w.t.Context(), 1))(w), w.theJob())
-				w.check(errors.Join(os.Remove(w.path("raw", "obs1a.fits")), os.Remove(w.path("raw", "obs1b.fits"))))
-			}, after: uploadedOnce},
-		{name: "uploaded twice, since an operator added its files again", before: nothing,
-			since: func(w *world) {
-				whole(w)
-				whole2 := must(w.store.Job(w.t.Context(), 1))(w)
+		{"a submission runs", nothing, func(w *world, scan int) { w.submit(w.job(scan), pipeline.Running) }, adopted},
+		{"a submission runs, after one that failed", newJob,
+			func(w *world, scan int) {
+				w.submit(w.theJob(scan), pipeline.ProcessingFailed)
 				w.clock.Advance(time.Minute)
-				w.upload(pipeline.Submit{Name: "longhaul-2-again"}, whole2)
-			}, after: uploadedOnce},
-		{name: "a submission runs", before: nothing, since: func(w *world) { w.submit(w.job(1), pipeline.Running) },
-			after: func(w *world) { w.adopted("longhaul-1-00000001") }},
-		{name: "a submission runs, after one that failed", before: func(w *world) { w.job(1) },
-			since: func(w *world) {
-				w.submit(w.theJob(), pipeline.ProcessingFailed)
-				w.clock.Advance(time.Minute)
-				w.submit(w.theJob(), pipeline.Running)
-			}, after: func(w *world) { w.adopted("longhaul-1-00000002") }},
-		{name: "a submission has left results that nobody uploaded", before: func(w *world) { w.job(1) },
-			since: func(w *world) { w.submit(w.theJob(), pipeline.Processed) },
-			after: func(w *world) { w.adopted("longhaul-1-00000001") }},
-		{name: "a submission failed", before: func(w *world) { w.job(1) },
-			since: func(w *world) { w.submit(w.theJob(), pipeline.ProcessingFailed) },
-			after: func(w *world) { w.jobIs(1, pipeline.New) }},
-		{name: "a submission runs whose raw data is gone", before: nothing,
-			since: func(w *world) { w.submit(w.job(1), pipeline.Running); w.check(os.Remove(w.path("raw", "obs1b.fits"))) },
-			stays: "queue ID longhaul-1-00000001", after: nothing},
-		{name: "an upload that tells no file's name", before: nothing,
-			since: func(w *world) {
-				w.upload(pipeline.Submit{Name: "longhaul-1-x"}, pipeline.Job{Name: "1/../x", Stage: "look"})
-			}, stays: "upload longhaul-1-x", after: nothing},
-		{name: "the common database does not answer", before: nothing,
-			since: func(w *world) { w.dbError = pipeline.Outage(pipeline.CommonDatabase, errors.New("refused")) },
-			stays: "", after: nothing},
-		{name: "something new stands where something was to be deleted", before: func(w *world) {
-			f := w.file("obs1a.fits", pipeline.Downloaded)
-			w.check(w.store.WantFileDeleted(w.t.Context(), f.ID, ""))
-		}, since: func(w *world) { w.write("new!", "raw", "obs1a.fits") }, stays: "file 1", after: func(w *world) {
-			if _, err := os.Stat(w.path("raw", "obs1a.fits")); err != nil {
-				w.t.Error(err)
-			}
-		}},
+				w.submit(w.theJob(scan), pipeline.Running)
+			}, adopted},
+		{"a submission has left results that nobody uploaded", newJob,
+			func(w *world, scan int) { w.submit(w.theJob(scan), pipeline.Processed) }, adopted},
+		{"a submission failed", newJob,
+			func(w *world, scan int) { w.submit(w.theJob(scan), pipeline.ProcessingFailed) },
+			func(w *world, scan int) { w.jobOf(scan, pipeline.New) }},
 	}
 	// Whatever the backup knew of the files of an observation that was uploaded since.
 	for _, status := range []pipeline.Status{pipeline.New, pipeline.Downloading, pipeline.Unverified, pipeline.Failed,
 		pipeline.Retrying, pipeline.TerminalFailure, pipeline.Deleted} {
-		pasts = append(pasts, forgottenPast{name: "its files were " + string(status), before: func(w *world) {
-			w.file("obs1a.fits", status)
-			w.file("obs1b.fits", status)
-		}, since: func(w *world) { w.elsewhere(whole) }, after: uploadedOnce})
+		pasts = append(pasts, forgottenPast{"its files were " + string(status), func(w *world, scan int) {
+			w.file(fmt.Sprintf("obs%da.fits", scan), status)
+			w.file(fmt.Sprintf("obs%db.fits", scan), status)
+		}, func(w *world, scan int) { w.elsewhere(func(w *world) { whole(w, scan) }) }, uploadedOnce})
 	}
 	return pasts
 }
 
-// theJob is the only job.
-func (w *world) theJob() pipeline.Job {
+// theJob is the newest job of an observation.
+func (w *world) theJob(scan int) pipeline.Job {
 	w.t.Helper()
-	return must(w.store.Job(w.t.Context(), 1))(w)
+	jobs := must(w.store.JobsNamed(w.t.Context(), fmt.Sprint(scan), "look"))(w)
+	if len(jobs) == 0 {
+		w.t.Fatalf("no job of observation %d", scan)
+	}
+	return jobs[0]
 }
 
-// failRunning fails the submit that runs.
-func (w *world) failRunning() {
+func (w *world) jobOf(scan int, want pipeline.Status) {
+	w.t.Helper()
+	w.jobIs(w.theJob(scan).ID, want)
+}
+
+// failRunning fails the last submit of an observation.
+func (w *world) failRunning(scan int) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	w.queue.all[0].State = queue.State{Phase: queue.Finished, Reason: queue.Exited, ExitCode: 1}
-	w.check(w.store.SubmitFailed(ctx, must(w.store.Submit(ctx, 1))(w), jobtracker.End{Details: "exit status 1"}))
-	w.check(w.store.RetryJob(ctx, 1, w.clock.Now(), "again", pipeline.Notice{}))
+	w.queue.end(w.last[scan].Name)
+	w.check(w.store.SubmitFailed(ctx, w.last[scan], jobtracker.End{Details: "exit status 1"}))
+	w.check(w.store.RetryJob(ctx, w.theJob(scan).ID, w.clock.Now(), "again", pipeline.Notice{}))
 }
 
 // elsewhere lets something happen in another job-tracker, for the same world.
@@ -212,10 +206,11 @@ func (w *world) elsewhere(fn func(w *world)) {
 	w.store = here
 }
 
-// adopted: job 1 waits for the submit of that name, and the daemons can follow it.
-func (w *world) adopted(name string) {
+// adopted: the job waits for its last submit, and the daemons can follow it.
+func adopted(w *world, scan int) {
 	w.t.Helper()
-	w.jobIs(1, pipeline.Submitted)
+	w.jobOf(scan, pipeline.Submitted)
+	name := w.last[scan].Name
 	sub := must(w.store.SubmitByName(w.t.Context(), name))(w)
 	l := w.queue.named(name)
 	if sub.Status != pipeline.Running || sub.QueueID != name || sub.SubmittedAt.Unix() != l.Submitted.Unix() || l.Env["OUTDIR"] != sub.OutputDir {
@@ -223,59 +218,137 @@ func (w *world) adopted(name string) {
 	}
 }
 
-// noNewJobs: whatever comes again, there is one job and it is done, and no file
-// would be fetched or grouped.
-func (w *world) noNewJobs() {
+// noNewJobs: whatever comes again, there is one job, and no file would be
+// entered, fetched or grouped.
+func (w *world) noNewJobs(scan int) {
 	w.t.Helper()
 	ctx := w.t.Context()
-	jobs := must(w.store.Jobs(ctx, jobtracker.Filter{}))(w)
-	known := must(w.store.KnownFilenames(ctx, []string{"obs1a.fits"}))(w)
-	due := must(w.store.DueFiles(ctx, 10))(w)
-	ungrouped := must(w.store.UngroupedFiles(ctx))(w)
-	if len(jobs) != 1 || len(known) != 1 || len(due) != 0 || len(ungrouped) != 0 {
-		w.t.Errorf("%d jobs, %d files known, %d due, %d ungrouped, want 1, 1, 0, 0", len(jobs), len(known), len(due), len(ungrouped))
+	name := fmt.Sprintf("obs%da.fits", scan)
+	jobs := must(w.store.JobsNamed(ctx, fmt.Sprint(scan), "look"))(w)
+	known := must(w.store.KnownFilenames(ctx, []string{name}))(w)
+	if len(jobs) != 1 || !known[name] {
+		w.t.Errorf("%d jobs, %d files known, want one each", len(jobs), len(known))
+	}
+	for _, f := range append(must(w.store.DueFiles(ctx, 1000))(w), must(w.store.UngroupedFiles(ctx))(w)...) {
+		if f.GroupKey == fmt.Sprint(scan) {
+			w.t.Errorf("file %s is %s, and would be gone on with", f.Filename, f.Status)
+		}
 	}
 }
 
+// TestWhatARestoredTrackerHasForgottenIsNotDoneAgain lets all of it happen to
+// one site, an observation for each.
 func TestWhatARestoredTrackerHasForgottenIsNotDoneAgain(t *testing.T) {
 	t.Parallel()
-	for _, tt := range forgottenPasts() {
-		t.Run(tt.name, func(t *testing.T) {
+	for _, cannotList := range []bool{false, true} {
+		t.Run(fmt.Sprintf("the queue manager cannot list: %v", cannotList), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			tt.before(w)
-			w.goBack(tt.since)
+			w.queue.cannotList = cannotList
+			pasts := slices.DeleteFunc(forgottenPasts(), func(p forgottenPast) bool {
+				return cannotList && !strings.HasPrefix(p.name, "the job was") && p.name != "a whole observation, and the queue manager has forgotten it too"
+			})
+			for i, p := range pasts {
+				p.before(w, i+1)
+			}
+			w.goBack(func(w *world) {
+				for i, p := range pasts {
+					p.since(w, i+1)
+				}
+			})
 			before := must(w.store.LastEvent(t.Context()))(w)
 			r := w.doctor()
-			if !r.Held || r.Released || r.Left() == 0 || must(w.store.LastEvent(t.Context()))(w) != before {
+			if !r.Held || r.Released || r.Left() < len(pasts)/2 || must(w.store.LastEvent(t.Context()))(w) != before {
 				t.Errorf("looking at it: held %v, released %v, %d left", r.Held, r.Released, r.Left())
 			}
 			r = w.doctor(true)
-			jobtrackertest.AssertInvariants(t, w.store)
-			stays := tt.stays != "" || w.dbError != nil
-			if r.Released == stays {
-				t.Errorf("released %v, want %v: %+v", r.Released, !stays, r.Findings)
-			}
 			for _, f := range r.Findings {
-				if f.Holds && !f.Repaired && f.Where != tt.stays {
+				if f.Trouble != "" || f.Holds && !f.Repaired {
 					t.Errorf("left: %+v", f)
 				}
 			}
-			tt.after(w)
+			if _, held, err := w.store.Held(t.Context()); err != nil || held || !r.Released {
+				t.Errorf("held %v, %v; the report says released %v", held, err, r.Released)
+			}
+			for i, p := range pasts {
+				t.Run(p.name, func(t *testing.T) {
+					w := *w
+					w.t = t
+					p.after(&w, i+1)
+				})
+			}
 			jobtrackertest.AssertInvariants(t, w.store)
-			_, held, err := w.store.Held(t.Context())
-			w.check(err)
-			if !stays && held {
-				t.Error("it says that it ended the hold, and did not")
-			}
-			if held {
-				if r := w.doctor(true, true); !r.Released {
-					t.Error("--release did not end the hold")
+		})
+	}
+}
+
+// TestWhatCannotBeMadeRightKeepsTheHold, until a person says otherwise.
+func TestWhatCannotBeMadeRightKeepsTheHold(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		forgottenPast
+		where string
+		what  string // why it is not repaired, or what can be done
+	}{
+		{forgottenPast{"an upload that tells no file's name", nothing,
+			func(w *world, scan int) {
+				w.upload(pipeline.Submit{Name: "longhaul-1-x"}, pipeline.Job{Name: "1/../x", Stage: "look"})
+			}, nothing}, "upload longhaul-1-x", "nothing tells which files"},
+		{forgottenPast{"a submission whose raw data is gone", nothing,
+			func(w *world, scan int) {
+				w.submit(w.job(scan), pipeline.Running)
+				w.check(os.Remove(w.path("raw", "obs1b.fits")))
+			}, nothing}, "queue ID longhaul-1-00000001", "obs1b.fits: no such file"},
+		{forgottenPast{"a submit that still runs, though another was uploaded since",
+			func(w *world, scan int) { w.submit(w.job(scan), pipeline.Running) },
+			func(w *world, scan int) {
+				first := w.last[scan]
+				w.failRunning(scan)
+				jobUploaded(w, scan)
+				w.queue.named(first.Name).State = queue.State{Phase: queue.Running}
+			}, func(w *world, scan int) {
+				w.jobOf(scan, pipeline.Submitted)
+				w.queue.end("longhaul-1-00000001") // the operator stopped it
+				if r := w.doctor(true); !r.Released {
+					w.t.Errorf("the hold stays: %+v", r.Findings)
 				}
+				uploadedOnce(w, scan)
+			}}, "upload longhaul-1-00000002", "longhaul stop-jobs -s 1"},
+		{forgottenPast{"something new where something was to be deleted",
+			func(w *world, scan int) {
+				f := w.file("obs1a.fits", pipeline.Downloaded)
+				w.check(w.store.WantFileDeleted(w.t.Context(), f.ID, ""))
+			}, func(w *world, scan int) { w.write("new!", "raw", "obs1a.fits") },
+			func(w *world, scan int) {
+				if _, err := os.Stat(w.path("raw", "obs1a.fits")); err != nil {
+					w.t.Error(err)
+				}
+			}}, "file 1", "something was written there since"},
+		{forgottenPast{"a common database that does not answer", nothing,
+			func(w *world, scan int) {
+				w.dbError = pipeline.Outage(pipeline.CommonDatabase, errors.New("connection refused"))
+			}, nothing}, "", "connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			tt.before(w, 1)
+			w.goBack(func(w *world) { tt.since(w, 1) })
+			r := w.doctor(true)
+			i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.Holds })
+			if r.Released || i < 0 {
+				t.Fatalf("released %v: %+v", r.Released, r.Findings)
 			}
-			if r := w.doctor(); r.Held {
-				t.Error("it is still held")
+			if f := r.Findings[i]; f.Repaired || f.Where != tt.where || !strings.Contains(f.What+f.Remedy+f.Trouble, tt.what) {
+				t.Errorf("left: %+v", f)
 			}
+			tt.after(w, 1)
+			if _, held, err := w.store.Held(t.Context()); err != nil {
+				t.Fatal(err)
+			} else if held && !w.doctor(true, true).Released {
+				t.Error("--release did not end the hold")
+			}
+			jobtrackertest.AssertInvariants(t, w.store)
 		})
 	}
 }
@@ -287,7 +360,7 @@ func TestARepairThatIsCutShortIsGoneOnWith(t *testing.T) {
 	w := newWorld(t)
 	w.write("", "raw", "notes.txt") // its disk is mounted
 	w.file("obs1a.fits", pipeline.New)
-	w.goBack(func(w *world) { w.elsewhere(func(w *world) { w.submit(w.job(1), pipeline.Uploaded) }) })
+	w.goBack(func(w *world) { w.elsewhere(func(w *world) { whole(w, 1) }) })
 	w.check(w.store.Close())
 	restored := must(os.ReadFile(w.cfg.Background.JobtrackerDB))(w)
 	for k := int64(1); ; k++ {
@@ -334,9 +407,9 @@ func (w *world) settled() {
 	case pipeline.Uploaded:
 		w.fileIs("obs1a.fits", pipeline.Deleted)
 		w.fileIs("obs1b.fits", pipeline.Deleted)
-		w.noNewJobs()
+		w.noNewJobs(1)
 	case pipeline.Running, pipeline.Processed:
-		w.noNewJobs()
+		w.noNewJobs(1)
 	default:
 		w.t.Errorf("the submit is %s", sub.Status)
 	}
@@ -346,9 +419,9 @@ func TestTheHoldSaysWhatItIs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.job(1)
-	w.goBack(nothing)
+	w.goBack(func(*world) {})
 	f := w.only(w.doctor(), Error)
-	if f.Check != "restore" || !strings.Contains(f.What, "then.db; it knows nothing of what happened after 2026-03-14 12:00:00") || f.Remedy != "longhaul doctor --repair" {
+	if f.Check != "restore" || !strings.Contains(f.What, "then.db and knows nothing of what happened after 2026-03-14 12:00:00 UTC") || f.Remedy != "longhaul doctor --repair" {
 		t.Errorf("%+v", f)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -75,11 +76,13 @@ type world struct {
 	running []string // daemons
 	deep    bool
 	submits int
+	last    map[int]pipeline.Submit // of each observation
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), clock: jobtrackertest.NewClock(), queue: &fakeQueue{kind: "local"}}
+	w := &world{t: t, dir: t.TempDir(), clock: jobtrackertest.NewClock(), queue: &fakeQueue{kind: "local"},
+		last: make(map[int]pipeline.Submit)}
 	w.cfg = newConfig(t, w.dir)
 	w.cfg.Background.BackupEvery = 0
 	w.check(resultdir.Mark(w.cfg.JobPooler.BaseResultsDirectory))
@@ -119,8 +122,9 @@ func newConfig(t *testing.T, dir string) *config.Config {
 	c.JobPooler.BaseResultsDirectory = filepath.Join(dir, "results")
 	c.Processing = config.Processing{BaseWorkingDirectory: filepath.Join(dir, "scratch"), Longhaul: self}
 	c.Products = []config.Product{{Name: "pair", Pattern: `^obs(?P<scan>\d+)(?P<half>[ab])\.fits$`, GroupBy: []string{"scan"},
-		Complete: map[string][]string{"half": {"a", "b"}}}}
-	c.Stages = []config.Stage{{Name: "look", Inputs: []string{"pair"}, Command: []string{"longhaul", "stage"},
+		Complete: map[string][]string{"half": {"a", "b"}}},
+		{Name: "single", Pattern: `^one(?P<scan>\d+)\.fits$`, GroupBy: []string{"scan"}}}
+	c.Stages = []config.Stage{{Name: "look", Inputs: []string{"pair", "single"}, Command: []string{"longhaul", "stage"},
 		Results: "manifest", OutputDir: "{scan}/{time}", Env: map[string]string{"WAIT_WHILE": filepath.Join(dir, "wait")}}}
 	for name, content := range emptyDatabases(t) {
 		if err := os.WriteFile(filepath.Join(dir, name), content, disk.FileMode); err != nil {
@@ -260,35 +264,43 @@ func (w *world) job(scan int) pipeline.Job {
 
 // submit takes a job to a status of its submit; what runs is in the queue, and
 // what ended well has left results.
-func (w *world) submit(j pipeline.Job, status pipeline.Status) pipeline.Submit {
+func (w *world) submit(j pipeline.Job, status pipeline.Status) (sub pipeline.Submit) {
 	w.t.Helper()
 	ctx := w.t.Context()
 	w.submits++
 	name := fmt.Sprintf("longhaul-%d-%08d", j.ID, w.submits)
-	sub := must(w.store.BeginSubmit(ctx, must(w.store.Job(ctx, j.ID))(w), name, "local", w.path("results", j.Name, fmt.Sprint(w.submits))))(w)
+	sub = must(w.store.BeginSubmit(ctx, must(w.store.Job(ctx, j.ID))(w), name, "local", w.path("results", j.Name, fmt.Sprint(w.submits))))(w)
+	defer func() {
+		scan := must(strconv.Atoi(j.Name))(w)
+		sub = must(w.store.Submit(ctx, sub.ID))(w)
+		w.last[scan] = sub
+	}()
 	if status == pipeline.Submitting {
 		return sub
 	}
-	files := must(w.store.JobFiles(ctx, j.ID))(w)
 	var inputs []string
-	for _, f := range files {
+	for _, f := range must(w.store.JobFiles(ctx, j.ID))(w) {
 		inputs = append(inputs, f.Path)
 	}
-	at := w.queue.add(name, sub.OutputDir, inputs, w.clock.Now(), w.cfg.Processing.Longhaul)
+	w.queue.add(name, sub.OutputDir, inputs, w.clock.Now(), w.cfg.Processing.Longhaul)
 	w.check(w.store.SubmitAccepted(ctx, sub.ID, name))
 	sub.Status = pipeline.Running
-	switch status {
-	case pipeline.ProcessingFailed:
-		at.State = queue.State{Phase: queue.Finished, Reason: queue.Exited, ExitCode: 1}
+	if status == pipeline.Running {
+		return sub
+	}
+	w.queue.end(name)
+	if status == pipeline.ProcessingFailed {
 		w.check(w.store.SubmitFailed(ctx, sub, jobtracker.End{Details: "exit status 1"}))
 		w.check(w.store.RetryJob(ctx, j.ID, w.clock.Now(), "again", pipeline.Notice{}))
-	case pipeline.Processed, pipeline.Uploaded, pipeline.UploadFailed:
-		at.State = queue.State{Phase: queue.Finished, Reason: queue.Exited}
-		w.write("{}", "results", j.Name, fmt.Sprint(w.submits), "results.json")
-		w.check(w.store.SubmitProcessed(ctx, sub, jobtracker.End{Details: "results are there", EndedAt: w.clock.Now()}))
-		sub.Status = pipeline.Processed
+		return sub
 	}
+	w.write("{}", "results", j.Name, fmt.Sprint(w.submits), "results.json")
+	w.check(w.store.SubmitProcessed(ctx, sub, jobtracker.End{Details: "results are there", EndedAt: w.clock.Now()}))
+	sub.Status = pipeline.Processed
 	switch status {
+	case pipeline.UploadFailed:
+		w.check(w.store.UploadFailed(ctx, sub, "the value differs"))
+		w.check(w.store.RetryJob(ctx, j.ID, w.clock.Now(), "again", pipeline.Notice{}))
 	case pipeline.Uploaded:
 		w.upload(sub, j)
 		w.check(w.store.SubmitUploaded(ctx, sub, "v1", "read back and equal", true))
@@ -296,20 +308,23 @@ func (w *world) submit(j pipeline.Job, status pipeline.Status) pipeline.Submit {
 			w.check(os.Remove(f.Path))
 			w.check(w.store.FileDeleted(ctx, f))
 		}
-	case pipeline.UploadFailed:
-		w.check(w.store.UploadFailed(ctx, sub, "the value differs"))
-		w.check(w.store.RetryJob(ctx, j.ID, w.clock.Now(), "again", pipeline.Notice{}))
 	}
-	return must(w.store.Submit(ctx, sub.ID))(w)
+	return sub
 }
 
 // upload puts results into the common database.
 func (w *world) upload(sub pipeline.Submit, j pipeline.Job) {
 	w.t.Helper()
+	w.uploadOf(sub, j, fmt.Sprintf("obs%sa.fits", j.Name))
+}
+
+// uploadOf puts results into the common database whose header names a file.
+func (w *world) uploadOf(sub pipeline.Submit, j pipeline.Job, file string) {
+	w.t.Helper()
 	b := w.cfg.Basic
 	_, err := w.db.Upload(w.t.Context(), commondb.Meta{Submit: sub.Name, Job: j.Name, Stage: j.Stage, Institution: b.Institution,
 		Pipeline: b.Pipeline, Survey: b.Survey, Version: "v1"}, []results.Record{{
-		Table: "headers", Values: map[string]any{"original_file": fmt.Sprintf("obs%sa.fits", j.Name)},
+		Table: "headers", Values: map[string]any{"original_file": file},
 		Refs: map[string]results.Record{"observation_id": {Table: "observations", Values: map[string]any{"obs_name": "obs" + j.Name}}},
 	}})
 	w.check(err)
@@ -323,11 +338,19 @@ type fakeQueue struct {
 	cannotList    bool
 }
 
-func (q *fakeQueue) add(name, outDir string, inputs []string, at time.Time, longhaul string) *queue.Listed {
-	l := &queue.Listed{ID: name, Name: name, Submitted: at, State: queue.State{Phase: queue.Running},
-		Command: []string{longhaul, "worker", "--", longhaul, "stage"}, Env: worker.Environment(inputs, outDir, "/scratch", name)}
-	q.all = append(q.all, l)
-	return l
+func (q *fakeQueue) add(name, outDir string, inputs []string, at time.Time, longhaul string) {
+	q.all = append(q.all, &queue.Listed{ID: name, Name: name, Submitted: at, State: queue.State{Phase: queue.Running},
+		Command: []string{longhaul, "worker", "--", longhaul, "stage"}, Env: worker.Environment(inputs, outDir, "/scratch", name)})
+}
+
+// end lets a submission end.
+func (q *fakeQueue) end(name string) {
+	q.named(name).State = queue.State{Phase: queue.Finished, Reason: queue.Exited}
+}
+
+// forget forgets a submission.
+func (q *fakeQueue) forget(name string) {
+	q.all = slices.DeleteFunc(q.all, func(l *queue.Listed) bool { return l.Name == name })
 }
 
 func (q *fakeQueue) named(name string) *queue.Listed {

@@ -22,7 +22,7 @@ func (d *Doctor) uploads(ctx context.Context) ([]Finding, error) {
 	if d.db, err = d.CommonDB(ctx); err != nil {
 		return nil, err
 	}
-	there := make(map[string]bool)
+	there := make(map[string]bool) // submits, and work as workOf names it
 	var unknown []commondb.Uploaded
 	var found []Finding
 	b := d.Config.Basic
@@ -32,7 +32,7 @@ func (d *Doctor) uploads(ctx context.Context) ([]Finding, error) {
 			return found, err
 		}
 		for _, u := range page {
-			there[u.Submit], after = true, u.ID
+			there[u.Submit], there[workOf(u.Job, u.Stage)], after = true, true, u.ID
 			sub, err := d.Store.SubmitByName(ctx, u.Submit)
 			if errors.Is(err, pipeline.ErrNotFound) {
 				unknown = append(unknown, u)
@@ -150,12 +150,17 @@ func (d *Doctor) notThere(ctx context.Context, there map[string]bool) ([]Finding
 			if there[sub.Name] {
 				continue
 			}
-			// It may have come since, or under another institution's name.
+			// It may have come since, or under another institution's name; or
+			// the same work was there already, by another submit.
 			ok, _, err := d.db.Find(ctx, sub.Name)
 			if err != nil {
 				return found, err
 			}
-			if !ok {
+			job, err := d.Store.Job(ctx, sub.JobID)
+			if err != nil {
+				return found, err
+			}
+			if !ok && !there[workOf(job.Name, job.Stage)] {
 				found = append(found, Finding{Severity: Error, Where: row(pipeline.EntitySubmit, sub.ID),
 					What:   "is uploaded, but the common database does not have it; its results were in " + sub.OutputDir,
 					Remedy: "restore the common database; or have its raw data processed again: longhaul add-files"})
@@ -166,3 +171,6 @@ func (d *Doctor) notThere(ctx context.Context, there map[string]bool) ([]Finding
 		}
 	}
 }
+
+// workOf names what a job does, whoever submits it. A submit's name has no '/'.
+func workOf(job, stage string) string { return stage + "/" + job }

@@ -2,8 +2,11 @@ package download_test
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"longhaul/internal/archive/archivetest"
@@ -236,30 +239,44 @@ func TestAFileIsGivenUpWhenItsPartFileIsGone(t *testing.T) {
 	}
 }
 
-// TestATransferThatEndsDuringAPassIsNotSettledTwice runs passes while
-// transfers end at any moment.
+// momentCtx does something at the nth time that it is asked for its error,
+// which the job-tracker does after everything that it reads.
+type momentCtx struct {
+	context.Context
+	n  *atomic.Int32
+	do func()
+}
+
+func (c momentCtx) Err() error {
+	if c.n.Add(-1) == 0 {
+		c.do()
+	}
+	return c.Context.Err()
+}
+
+// TestATransferThatEndsDuringAPassIsNotSettledTwice lets a transfer end at each
+// moment of a pass.
 func TestATransferThatEndsDuringAPassIsNotSettledTwice(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(b *setup) { b.cfg.NumDownloads = 3 })
-	const files = 12
-	for i := range files {
-		s.enter("raw."+string(rune('a'+i)), noise(100, uint64(i)))
-	}
-	for n := 0; ; n++ {
-		if err := s.d.Pass(t.Context()); err != nil {
-			t.Fatal(err)
+	s := newSite(t)
+	h := new(hooked)
+	s.via(h)
+	for moment := int32(1); moment <= 12; moment++ {
+		name := fmt.Sprintf("raw.%d", moment)
+		s.enter(name, []byte("x"))
+		gate := make(chan struct{})
+		h.fetch = func(context.Context, string) error { <-gate; return nil }
+		check(t, s.d.Pass(t.Context()))
+		n := new(atomic.Int32)
+		n.Store(moment)
+		end := sync.OnceFunc(func() { close(gate); s.d.Wait() })
+		if err := s.d.Pass(momentCtx{t.Context(), n, end}); err != nil {
+			t.Errorf("moment %d: %v", moment, err)
 		}
-		if len(must(s.store.FilesIn(t.Context(), pipeline.Downloaded))(t)) == files {
-			break
-		}
-		if n == 1000 {
-			t.Fatal("not done")
-		}
-	}
-	s.d.Wait()
-	for _, f := range must(s.store.FilesIn(t.Context(), pipeline.Downloaded))(t) {
-		if a := s.attempts(f.Filename); len(a) != 1 {
-			t.Errorf("%s had %d attempts", f.Filename, len(a))
+		end()
+		s.wantStatus(name, pipeline.Downloaded, 0)
+		if a := s.attempts(name); len(a) != 1 {
+			t.Errorf("moment %d: attempts %+v", moment, a)
 		}
 	}
 }

@@ -54,7 +54,7 @@ type Downloader struct {
 	writing sync.Mutex // makes the look at the free space and the write one step
 
 	mu     sync.Mutex
-	active map[pipeline.FileID]bool
+	active map[pipeline.FileID]bool // the running transfers; true if begun during an outage
 	outages
 
 	// Only the pass uses these.

@@ -18,29 +18,29 @@ type outages struct {
 }
 
 // learn takes from the end of a transfer what it says about the outside.
-// written is how many bytes reached the disk.
-func (d *Downloader) learn(written int64, err error) {
+// written is how many bytes reached the disk. Only a transfer that began during
+// an outage can tell that it is over.
+func (d *Downloader) learn(id pipeline.FileID, written int64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var down pipeline.System
 	var out *pipeline.OutageError
-	if !errors.As(err, &out) {
-		out = new(pipeline.OutageError)
+	if errors.As(err, &out) {
+		down = out.System
+		d.of[down] = err
 	}
-	if written > 0 && out.System != pipeline.LocalDisk {
+	probe, now := d.active[id], d.Now()
+	if down == pipeline.LocalDisk && !now.Before(d.diskAfter) { // those that ran at once count once
+		d.diskTries++
+		d.diskAfter = now.Add(pipeline.RetryWait(d.diskTries, d.Config.RetryWait.Std(), d.Config.RetryWaitMax.Std()))
+	}
+	if probe && down != pipeline.LocalDisk && written > 0 {
 		delete(d.of, pipeline.LocalDisk)
 		d.diskTries = 0
 	}
-	switch out.System {
-	case "":
+	if probe && down == "" {
 		delete(d.of, pipeline.FileServer)
-		return
-	case pipeline.LocalDisk:
-		if now := d.Now(); !now.Before(d.diskAfter) { // downloads that ran at once count once
-			d.diskTries++
-			d.diskAfter = now.Add(pipeline.RetryWait(d.diskTries, d.Config.RetryWait.Std(), d.Config.RetryWaitMax.Std()))
-		}
 	}
-	d.of[out.System] = err
 }
 
 // fileServerAnswers ends an outage of the file server.

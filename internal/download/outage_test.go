@@ -128,10 +128,10 @@ func TestWhileAnOutageLastsOneDownloadTriesForAll(t *testing.T) {
 
 func TestAnOutageOfTheRestoreServiceDoesNotHoldUpDownloads(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(b *setup) { b.cfg.NumRestored = 6; b.opt.Every = time.Minute })
+	s := newSite(t, func(b *setup) { b.cfg.NumRestored = 11; b.opt.Every = time.Minute })
 	content := noise(1000, 1)
 	s.enter("raw", content)
-	s.willGive("GUID2")
+	s.willGive("GUID2", "GUID3")
 	for _, fault := range []archivetest.RestoreFault{archivetest.ServiceUnavailable, archivetest.Garbage, archivetest.ServiceUnavailable} {
 		s.service.SetFault(fault)
 		wantOutage(t, s.pass(), pipeline.RestoreService)
@@ -146,8 +146,41 @@ func TestAnOutageOfTheRestoreServiceDoesNotHoldUpDownloads(t *testing.T) {
 	}
 	s.service.SetFault(archivetest.NoFault)
 	check(t, s.pass())
-	if r := s.requests(); len(r) != 1 || r[0].GUID != "GUID2" {
+	if r := s.requests(); len(r) != 2 || r[1].GUID != "GUID2" || r[0].GUID != "GUID3" {
 		t.Errorf("requests: %+v", r)
+	}
+}
+
+// TestATransferFromBeforeAnOutageDoesNotEndIt: it says nothing about how
+// things are since.
+func TestATransferFromBeforeAnOutageDoesNotEndIt(t *testing.T) {
+	t.Parallel()
+	for _, system := range []pipeline.System{pipeline.LocalDisk, pipeline.FileServer} {
+		ended := make(chan struct{}, 10)
+		s := newSite(t, func(b *setup) { b.opt.Wake = func() { ended <- struct{}{} } })
+		content := noise(1000, 1)
+		s.enter("raw.breaks", content)
+		s.enter("raw.ends", content)
+		broken, begun := false, make(chan struct{})
+		s.via(&hooked{fetch: func(_ context.Context, path string) error {
+			switch {
+			case path == "/"+guid+"/raw.ends":
+				close(begun)
+				<-ended // the other one
+			case !broken:
+				broken = true
+				<-begun
+				return pipeline.Outage(system, errors.New("it does not answer"))
+			}
+			return nil
+		}})
+		s.try()
+		s.wantStatus("raw.ends", pipeline.Downloaded, 0)
+		wantOutage(t, s.pass(), system)
+		s.clock.Advance(time.Hour)
+		s.try()
+		s.rounds(1)
+		s.wantWhole("raw.breaks", content)
 	}
 }
 

@@ -64,7 +64,7 @@ func (d *Downloader) begin(ctx context.Context, f pipeline.File) (begun bool, er
 		return false, err
 	}
 	d.mu.Lock()
-	d.active[f.ID] = true
+	d.active[f.ID] = len(d.of) > 0
 	d.mu.Unlock()
 	d.Log.Info("download starts", "file", f.ID, "name", f.Filename, "size", f.Size, "offset", offset, "attempt", a.ID)
 	d.wg.Go(func() { d.transfer(ctx, now, a) })

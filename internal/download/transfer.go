@@ -27,7 +27,7 @@ func (d *Downloader) transfer(ctx context.Context, f pipeline.File, a pipeline.A
 	if err != nil && ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	d.learn(n, err)
+	d.learn(f.ID, n, err)
 	took := d.Now().Sub(started).Round(time.Millisecond)
 	if err != nil {
 		log.Warn("transfer broke off", "bytes", n, "of", f.Size-a.Offset, "took", took, "err", err)

@@ -231,6 +231,12 @@ func TestAFileThatChangesUnderTheTransferIsNotTaken(t *testing.T) {
 			t.Errorf("%s has its final name", name)
 		}
 	}
+	if a := s.attempts("raw.longer")[0]; a.Bytes > 100_000 {
+		t.Errorf("%d bytes were taken of a file of 100000", a.Bytes)
+	}
+	if left := s.parts(); len(left) != 1 { // what came of the shorter one may be its beginning
+		t.Errorf("part files: %q", left)
+	}
 	s.rounds(2)
 	for name, content := range after {
 		s.wantWhole(name, content)

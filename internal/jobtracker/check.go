@@ -86,5 +86,5 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 func damaged(path string, err error) error {
-	return fmt.Errorf("%s is damaged: %w; stop the daemons, move the file, its -wal and its -shm away together, and put the newest backup in its place (docs/operations.md, \"The job-tracker is damaged\")", path, err)
+	return fmt.Errorf("%s is damaged: %w; stop the daemons, then put the newest backup in its place: 'longhaul restore-backup latest' (docs/operations.md, \"The job-tracker is damaged\")", path, err)
 }

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"longhaul/internal/pipeline"
 	"longhaul/schema"
 )
@@ -26,7 +29,7 @@ func Examine(ctx context.Context, path string) (problems []string, err error) {
 	s := connect(path, Options{Actor: "examine"})
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.refuseNewer(ctx); err != nil {
-		return nil, err
+		return s.damage(nil, err)
 	}
 	return s.Problems(ctx)
 }
@@ -65,12 +68,13 @@ func (s *Store) Problems(ctx context.Context) ([]string, error) {
 	return append(problems, lost...), nil
 }
 
-// damage makes a problem of an error which says that the file is damaged.
+// damage makes a problem of an error by which SQLite says that the file is damaged.
 func (s *Store) damage(problems []string, err error) ([]string, error) {
-	if errors.Is(err, pipeline.ErrFatal) {
-		return append(problems, err.Error()), nil
+	var said *sqlite.Error
+	if code := resultCode(err); code != sqlite3.SQLITE_CORRUPT && code != sqlite3.SQLITE_NOTADB || !errors.As(err, &said) {
+		return problems, err
 	}
-	return problems, err
+	return append(problems, said.Error()), nil
 }
 
 // Breach is a row that is not as the store could have left it.

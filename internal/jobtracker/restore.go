@@ -151,6 +151,14 @@ type Hold struct {
 	Note      string
 }
 
+// String says what is the matter, as the end of a sentence about the job-tracker.
+func (h Hold) String() string {
+	if h.LastKnown.IsZero() {
+		return h.Note + " and knows nothing of what happened since"
+	}
+	return fmt.Sprintf("%s and knows nothing of what happened after %s UTC", h.Note, h.LastKnown.Format(time.DateTime))
+}
+
 // Held returns the hold of a job-tracker that was restored and not reconciled
 // since; held is false if there is none.
 func (s *Store) Held(ctx context.Context) (h Hold, held bool, err error) {

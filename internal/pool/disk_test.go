@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"longhaul/internal/pipeline"
+	"longhaul/internal/queue"
 	"longhaul/internal/resultdir"
 )
 
@@ -30,51 +31,59 @@ func (r *rig) unmount(dir string, mountPoint bool) (mount func()) {
 
 func TestAResultsDiskThatIsNotMountedFailsNothing(t *testing.T) {
 	t.Parallel()
-	for _, mountPoint := range []bool{false, true} {
-		for _, tt := range []struct {
-			name  string
-			begin func(r *rig)
-			want  pipeline.Status // when it is back
-		}{
-			{"a job that ended well", func(r *rig) { r.succeed(r.submitted(1)) }, pipeline.Processed},
-			{"a job that is forgotten", func(r *rig) { j := r.submitted(1); r.succeed(j); r.fake.Forget(j.Spec.Name) }, pipeline.Processed},
-			{"a job whose node died", func(r *rig) { j := r.submitted(1); r.succeed(j); r.fake.Kill(j.Spec.Name, "node failure", "") }, pipeline.Processed},
-			{"a submission whose reply was lost", func(r *rig) {
-				r.loseReply()
-				r.one(1)
-				r.outage(pipeline.QueueManager)
-				r.fake.Up()
-				r.succeed(r.last())
-				r.fake.Forget(r.last().Spec.Name)
-			}, pipeline.Processed},
-			{"a job to be submitted", func(r *rig) { r.submitted(2); r.one(1) }, pipeline.Submitted},
-		} {
-			name := tt.name + ", the mount point is gone"
-			if mountPoint {
-				name = tt.name + ", the mount point is empty"
+	for name, mountPoint := range map[string]bool{"the mount point is gone": false, "the mount point is empty": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.submitted(1) // ends well
+			forgotten, killed := r.submitted(2), r.submitted(3)
+			r.loseReply()
+			r.one(4)
+			r.outage(pipeline.QueueManager)
+			r.fake.Up()
+			for _, j := range r.fake.Jobs() {
+				r.succeed(j)
 			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				r := newRig(t)
-				tt.begin(r)
-				mount := r.unmount(r.cfg.JobPooler.BaseResultsDirectory, mountPoint)
-				for range 3 {
-					err := r.outage(pipeline.LocalDisk)
-					if !strings.Contains(err.Error(), r.cfg.JobPooler.BaseResultsDirectory) {
-						t.Errorf("%v does not name the directory", err)
-					}
-					r.clock.Advance(r.cfg.JobPooler.LostAfter.Std())
-					r.restart()
+			r.fake.Forget(forgotten.Spec.Name)
+			r.fake.Kill(killed.Spec.Name, queue.NodeFailed, "")
+			r.fake.Forget(r.last().Spec.Name) // whose reply was lost
+			mount := r.unmount(r.cfg.JobPooler.BaseResultsDirectory, mountPoint)
+			for range 3 {
+				err := r.outage(pipeline.LocalDisk)
+				if !strings.Contains(err.Error(), r.cfg.JobPooler.BaseResultsDirectory) {
+					t.Errorf("%v does not name the directory", err)
 				}
-				last := r.jobs()[len(r.jobs())-1]
-				if last.Attempts != 0 || last.Status != pipeline.Submitted && last.Status != pipeline.New {
-					t.Fatalf("meanwhile the job is %s with %d attempts: %s", last.Status, last.Attempts, last.Details)
-				}
-				mount()
-				r.pass()
-				r.want(last.ID, tt.want, 0)
-			})
-		}
+				r.clock.Advance(r.cfg.JobPooler.LostAfter.Std())
+			}
+			for id := range pipeline.JobID(4) {
+				r.want(id+1, pipeline.Submitted, 0)
+			}
+			mount()
+			r.pass()
+			for id := range pipeline.JobID(4) {
+				r.want(id+1, pipeline.Processed, 0)
+			}
+		})
+	}
+}
+
+func TestNothingIsSubmittedWithoutTheResultsDisk(t *testing.T) {
+	t.Parallel()
+	for name, mountPoint := range map[string]bool{"the mount point is gone": false, "the mount point is empty": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.submitted(1)
+			r.one(2)
+			mount := r.unmount(r.cfg.JobPooler.BaseResultsDirectory, mountPoint)
+			for range 3 {
+				r.outage(pipeline.LocalDisk)
+			}
+			r.want(2, pipeline.New, 0)
+			mount()
+			r.pass()
+			r.want(2, pipeline.Submitted, 0)
+		})
 	}
 }
 

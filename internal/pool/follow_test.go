@@ -31,6 +31,10 @@ func TestWhatAnEndMeans(t *testing.T) {
 		{"not 0 is a failure, results or not", false, true, func(r *rig, n string) { r.fake.End(n, 3, "boom\n") }, pipeline.Failed, "exit status 3: boom"},
 		{"not 0 without results", false, false, func(r *rig, n string) { r.fake.End(n, 1, "") }, pipeline.Failed, "exit status 1"},
 		{"a node that died under results in place", false, true, func(r *rig, n string) { r.fake.Kill(n, queue.NodeFailed, "node7") }, pipeline.Processed, "results are there (node7)"},
+		{"a node that died under results in place, whatever was written to standard error", false, true, func(r *rig, n string) {
+			r.fake.End(n, 0, "a warning\n")
+			r.fake.Kill(n, queue.NodeFailed, "node7")
+		}, pipeline.Processed, "results are there (node7)"},
 		{"a node that died without results", false, false, func(r *rig, n string) { r.fake.Kill(n, queue.NodeFailed, "node7") }, pipeline.Failed, "node failure (node7)"},
 		{"lost with results", false, true, func(r *rig, n string) { r.fake.Kill(n, queue.Lost, "") }, pipeline.Processed, ""},
 		{"lost without results", false, false, func(r *rig, n string) { r.fake.Kill(n, queue.Lost, "") }, pipeline.Failed, "lost"},

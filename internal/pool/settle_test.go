@@ -1,7 +1,6 @@
 package pool_test
 
 import (
-	"errors"
 	"testing"
 	"time"
 
@@ -23,6 +22,7 @@ func (r *rig) loseReply() {
 
 func TestASubmissionWhoseReplyWasLostIsFoundAndNeverRepeated(t *testing.T) {
 	t.Parallel()
+	r := newRig(t)
 	for _, tt := range []struct {
 		name  string
 		then  func(r *rig, j queuefake.Job)
@@ -36,33 +36,30 @@ func TestASubmissionWhoseReplyWasLostIsFoundAndNeverRepeated(t *testing.T) {
 		{"and was taken twice", func(r *rig, j queuefake.Job) {}, pipeline.Submitted, 2},
 		{"and has ended well and is forgotten", func(r *rig, j queuefake.Job) { r.succeed(j); r.fake.Forget(j.Spec.Name) }, pipeline.Processed, 1},
 	} {
-		for _, restart := range []string{"", ", after a crash"} {
-			t.Run(tt.name+restart, func(t *testing.T) {
-				t.Parallel()
-				r := newRig(t)
-				r.loseReply()
-				r.fake.Twice(tt.count == 2)
-				r.one(1)
-				r.outage(pipeline.QueueManager)
-				r.wantSubmits(1, pipeline.Submitting)
-				r.fake.Up()
-				tt.then(r, r.last())
-				if restart != "" {
-					r.restart()
-				}
-				r.pass()
-				attempts := 0
-				if tt.want == pipeline.Retrying {
-					attempts = 1
-				}
-				r.want(1, tt.want, attempts)
-				if subs := r.submits(1); len(subs) != 1 {
-					t.Errorf("%d submits, want one: %+v", len(subs), subs)
-				}
-				if n := len(r.fake.Jobs()); n != tt.count {
-					t.Errorf("the queue was given %d jobs, want %d", n, tt.count)
-				}
-			})
+		for _, restart := range []bool{false, true} {
+			jobs, id := len(r.fake.Jobs()), pipeline.JobID(len(r.jobs())+1)
+			r.loseReply()
+			r.fake.Twice(tt.count == 2)
+			r.one(int(id))
+			r.outage(pipeline.QueueManager)
+			r.wantSubmits(id, pipeline.Submitting)
+			r.fake.Up()
+			tt.then(r, r.last())
+			if restart {
+				r.restart()
+			}
+			r.pass()
+			attempts := 0
+			if tt.want == pipeline.Retrying {
+				attempts = 1
+			}
+			r.want(id, tt.want, attempts)
+			if subs := r.submits(id); len(subs) != 1 {
+				t.Errorf("%s, after a crash %v: %d submits, want one: %+v", tt.name, restart, len(subs), subs)
+			}
+			if n := len(r.fake.Jobs()) - jobs; n != tt.count {
+				t.Errorf("%s, after a crash %v: the queue was given %d jobs, want %d", tt.name, restart, n, tt.count)
+			}
 		}
 	}
 }
@@ -99,18 +96,6 @@ func TestNothingIsSubmittedWhileASubmissionHasNoKnownOutcome(t *testing.T) {
 	r.pass()
 	r.wantSubmits(1, pipeline.Running)
 	r.wantSubmits(2, pipeline.Running)
-}
-
-// An error of a queue manager that has no name is no verdict on the job.
-func TestAnErrorWithoutANameIsAnOutage(t *testing.T) {
-	t.Parallel()
-	for _, op := range []queuefake.Op{queuefake.Submit, queuefake.Find, queuefake.Poll, queuefake.Status, queuefake.Errors} {
-		t.Run(string(op), func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			r.atCall(op, func() { r.outage(pipeline.QueueManager) }, errors.New("segmentation fault"))
-		})
-	}
 }
 
 func TestALateSubmissionIsWaitedFor(t *testing.T) {

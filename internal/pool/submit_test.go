@@ -234,6 +234,8 @@ func TestARefusedSubmissionFailsItsJobOnly(t *testing.T) {
 
 func TestAJobThatCannotRunFailsClearly(t *testing.T) {
 	t.Parallel()
+	r := newRig(t)
+	r.one(99) // keeps their directory from being empty
 	for _, tt := range []struct {
 		name  string
 		spoil func(r *rig, f pipeline.File)
@@ -250,21 +252,18 @@ func TestAJobThatCannotRunFailsClearly(t *testing.T) {
 			r.cfg.Stages[0].OutputDir = strings.Repeat("{source}/", 400) + "{time}"
 		}, "name too long"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t, idle)
-			file := r.one(1)
-			r.one(2) // is always well, if its stage is
-			r.pass()
-			tt.spoil(r, file)
-			r.cfg.JobPooler.MaxJobsRunning = 100
-			r.pass()
-			r.wantDetails(1, pipeline.Failed, 1, tt.want)
-			r.wantSubmits(1)
-			if tt.want == "is not there" {
-				r.want(2, pipeline.Submitted, 0)
-			}
-		})
+		id := pipeline.JobID(len(r.jobs()) + 1)
+		stage := r.cfg.Stages[0]
+		r.cfg.JobPooler.MaxJobsRunning = 0
+		file := r.one(int(id))
+		r.pass()
+		tt.spoil(r, file)
+		r.cfg.JobPooler.MaxJobsRunning = 100
+		r.pass()
+		r.wantDetails(id, pipeline.Failed, 1, tt.want)
+		r.wantSubmits(id)
+		r.cfg.Stages[0] = stage
+		r.submitted(int(id) + 100) // others are well
 	}
 }
 

@@ -68,20 +68,22 @@ func readVersion(dir string) (string, error) {
 		return "", held(err)
 	}
 	defer root.Close()
-	f, err := root.OpenFile(versionFile, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	seen, err := root.Lstat(versionFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fs.ErrNotExist
-	case errors.Is(err, syscall.ELOOP):
-		return "", fmt.Errorf("%w: %s is a symbolic link", errUnusable, filepath.Join(dir, versionFile))
 	case err != nil:
+		return "", held(err)
+	case !seen.Mode().IsRegular():
+		return "", fmt.Errorf("%w: %s is no regular file", errUnusable, filepath.Join(dir, versionFile))
+	}
+	f, err := root.OpenFile(versionFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
 		return "", held(err)
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil {
-		return "", held(err)
-	} else if !st.Mode().IsRegular() {
-		return "", fmt.Errorf("%w: %s is no regular file", errUnusable, filepath.Join(dir, versionFile))
+	if st, err := f.Stat(); err != nil || !os.SameFile(seen, st) {
+		return "", held(errors.Join(fmt.Errorf("%s was exchanged while it was opened", filepath.Join(dir, versionFile)), err))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxVersion+2)) // a longer line is seen to be one
 	if err != nil {
