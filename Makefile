@@ -36,9 +36,11 @@ tidy: ## go.mod names what is needed, and nothing else
 	@echo '== go.mod'
 	$(GO) mod tidy -diff
 
+# SQLite in Go is C translated: checking its pointer arithmetic doubles the time and
+# finds nothing that is ours. The race detector itself watches it all the same.
 race: ## all tests with the race detector; seeds of the fuzz targets are among them
 	@echo '== tests'
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -gcflags=modernc.org/...=-d=checkptr=0 -timeout 20m ./...
 
 vulncheck:
 	@echo '== known vulnerabilities'

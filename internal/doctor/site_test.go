@@ -14,8 +14,6 @@ import (
 	"testing"
 	"time"
 
-	_ "modernc.org/sqlite" // to change rows behind the job-tracker's back
-
 	"longhaul/internal/commondb"
 	"longhaul/internal/config"
 	"longhaul/internal/disk"
