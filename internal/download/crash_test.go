@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -196,24 +197,34 @@ func TestACrashBetweenAnyTwoStepsIsSettled(t *testing.T) {
 // verified.
 func TestAnotherFileIsNotTakenForOneThatWasRenamed(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, func(b *setup) { b.cfg.NumDownloads = 3 })
 	content, other := noise(1000, 1), noise(1000, 2)
-	for _, name := range []string{"raw.with-digest", "raw.without"} {
+	target := filepath.Join(t.TempDir(), "target")
+	check(t, os.WriteFile(target, content, 0o640))
+	places := map[string]func(path string) error{
+		"raw.other":           func(p string) error { return os.WriteFile(p, other, 0o640) },
+		"raw.other-no-digest": func(p string) error { return os.WriteFile(p, other, 0o640) },
+		"raw.link":            func(p string) error { return os.Symlink(target, p) },
+	}
+	for name, place := range places {
 		c := &remains{s: s, f: s.enter(name, content), content: content}
 		c.start(0)
 		c.end(pipeline.Complete, len(content))
-		if name == "raw.with-digest" {
+		if name != "raw.other-no-digest" {
 			c.digest()
 		}
-		check(t, os.WriteFile(s.final(name), other, 0o640))
+		check(t, place(s.final(name)))
 	}
 	s.restart()
 	s.rounds(3)
-	for _, name := range []string{"raw.with-digest", "raw.without"} {
+	for name := range places {
 		s.wantStatus(name, pipeline.TerminalFailure, 3)
-		if got := must(os.ReadFile(s.final(name)))(t); !slices.Equal(got, other) {
-			t.Errorf("%s was replaced", name)
+		if got, err := os.ReadFile(s.final(name)); name != "raw.link" && !slices.Equal(got, other) {
+			t.Errorf("%s was replaced (%v)", name, err)
 		}
+	}
+	if st := must(os.Lstat(s.final("raw.link")))(t); st.Mode().IsRegular() {
+		t.Error("the link was replaced")
 	}
 }
 

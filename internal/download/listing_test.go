@@ -119,42 +119,55 @@ func TestChecksumsComeFromTheDirectory(t *testing.T) {
 func TestChecksumsThatCannotBeReadAreTriedAgain(t *testing.T) {
 	t.Parallel()
 	content := noise(1000, 1)
-	for name, tt := range map[string]struct {
-		sums    string
-		breaks  int // retrievals of the sums that are cut
+	good := sha256Of(content)[7:] + "  "
+	type sums struct {
+		text    string
+		cuts    int // retrievals of it that are cut
 		passes  int // until the file is entered
 		without bool
-	}{
-		"once cut":            {sums: sha256Of(content)[7:] + "  raw\n", breaks: 1, passes: 2},
-		"always cut":          {sums: sha256Of(content)[7:] + "  raw\n", breaks: 99, passes: 3, without: true},
-		"nonsense":            {sums: "this is no checksum\n", passes: 3, without: true},
-		"nonsense about none": {sums: "junk\n" + sha256Of(content)[7:] + "  raw\n", passes: 3},
-	} {
-		s := listed(t)
-		s.put("GUID2/raw", content)
-		s.put("GUID2/SHA256SUMS", []byte(tt.sums))
-		cuts := 0
-		s.ftp.SetFault(func(path string, _ int64) archivetest.Fault {
-			if strings.HasSuffix(path, "SUMS") && cuts < tt.breaks {
-				cuts++
-				return archivetest.Fault{Action: archivetest.Cut, After: 10}
-			}
+	}
+	cases := map[string]*sums{
+		"raw.cut":            {text: good + "raw.cut\n", cuts: 1, passes: 2},
+		"raw.always-cut":     {text: good + "raw.always-cut\n", cuts: 99, passes: 3, without: true},
+		"raw.nonsense":       {text: "this is no checksum\n", passes: 3, without: true},
+		"raw.nonsense-aside": {text: "junk\n" + good + "raw.nonsense-aside\n", passes: 3},
+	}
+	s := newSite(t, func(b *setup) { b.cfg.NumDownloads = len(cases) })
+	ids := make(map[string]pipeline.RequestID)
+	for name, c := range cases {
+		ids[name] = must(s.store.BeginRequest(t.Context(), 5, 4, "mock"))(t)
+		dir := strings.ReplaceAll(name, ".", "-")
+		check(t, s.store.NameRequest(t.Context(), ids[name], dir))
+		s.says(dir, "done")
+		s.put(dir+"/"+name, content)
+		s.put(dir+"/SHA256SUMS", []byte(c.text))
+	}
+	s.ftp.SetFault(func(path string, _ int64) archivetest.Fault {
+		dir, file, _ := strings.Cut(path[1:], "/")
+		c := cases[strings.Replace(dir, "-", ".", 1)]
+		if file != "SHA256SUMS" || c.cuts == 0 {
 			return archivetest.Fault{}
-		})
-		for n := 1; n <= tt.passes; n++ {
-			if got := len(s.names()); got != 0 {
-				t.Fatalf("%s: entered before pass %d", name, n)
-			}
-			check(t, s.pass())
-			s.clock.Advance(time.Minute)
 		}
-		s.wantWhole("raw", content)
-		if f := s.file("raw"); (f.Checksum == "") != tt.without {
+		c.cuts--
+		return archivetest.Fault{Action: archivetest.Cut, After: 10}
+	})
+	for pass := range 4 {
+		for name, c := range cases {
+			if entered := slices.Contains(s.names(), name); entered != (pass >= c.passes) {
+				t.Errorf("%s: after %d passes entered is %v", name, pass, entered)
+			}
+		}
+		check(t, s.pass())
+		s.clock.Advance(time.Minute)
+	}
+	for name, c := range cases {
+		s.wantWhole(name, content)
+		if f := s.file(name); (f.Checksum == "") != c.without {
 			t.Errorf("%s: checksum %q", name, f.Checksum)
 		}
-		said := strings.Contains(s.requests()[0].Details, "checksums cannot be read")
-		if said != (tt.passes == 3) {
-			t.Errorf("%s: %s", name, s.requests()[0].Details)
+		r := must(s.store.Request(t.Context(), ids[name]))(t)
+		if said := strings.Contains(r.Details, "checksums cannot be read"); said != (c.passes == 3) {
+			t.Errorf("%s: %s", name, r.Details)
 		}
 	}
 }

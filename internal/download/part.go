@@ -23,10 +23,10 @@ import (
 // maxName is the longest name that the usual file systems take, in bytes.
 const maxName = 255
 
-// partPath is where a file grows: beside its final place, under a name that no
-// product and no archive can have. A name that is too long to be added to is
-// replaced by its digest.
-func partPath(f pipeline.File) string {
+// PartPath returns where a file grows while it is fetched: beside its final
+// place, under a name that no product and no archive can have. A name that is
+// too long to be added to is replaced by its digest.
+func PartPath(f pipeline.File) string {
 	name := "." + f.Filename + ".part"
 	if len(name) > maxName {
 		sum := sha256.Sum256([]byte(f.Filename))
@@ -70,7 +70,7 @@ func openRegular(path string, flag int) (*os.File, error) {
 // partSize returns how large the part file of a file is, 0 if there is none.
 // Anything else under its name is no part file.
 func partSize(f pipeline.File) (size int64, exists bool, err error) {
-	st, err := os.Lstat(partPath(f))
+	st, err := os.Lstat(PartPath(f))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENAMETOOLONG):
 		return 0, false, nil
@@ -96,7 +96,7 @@ func removePart(f pipeline.File) error {
 		return err
 	}
 	crashpoint.Reach(crashpoint.PartRemove)
-	if err := os.Remove(partPath(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(PartPath(f)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return diskError(err)
 	}
 	return nil

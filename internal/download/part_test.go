@@ -21,7 +21,7 @@ func TestPartPathFitsBesideEveryName(t *testing.T) {
 		"a", strings.Repeat("n", 249), strings.Repeat("n", 250), strings.Repeat("n", 255),
 		strings.Repeat("n", 254) + "m", strings.Repeat("ä", 127),
 	} {
-		part := partPath(pipeline.File{Filename: name, Path: filepath.Join(dir, name)})
+		part := PartPath(pipeline.File{Filename: name, Path: filepath.Join(dir, name)})
 		if err := os.WriteFile(part, nil, 0o640); err != nil {
 			t.Errorf("name of %d bytes: %v", len(name), err)
 		}

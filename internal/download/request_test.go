@@ -36,77 +36,99 @@ func (s *site) fetched(n int, size int64, took time.Duration) {
 	}
 }
 
+// sizing is a case of the rule by which requests are sized.
+type sizing struct {
+	name        string
+	numRestored int
+	space       config.Size
+	minFree     config.Size
+	free        int64
+	waiting     int   // observations asked for and not yet here
+	inHand      int64 // size of a file that waits for its download; 0: none
+	want        int   // 0: nothing is asked for
+}
+
 func TestRequestsAreSizedByTheOriginalsRule(t *testing.T) {
 	t.Parallel()
-	const gb = 1_000_000_000
-	past := func(n int, size int64, took time.Duration) func(*site) {
-		return func(s *site) { s.fetched(n, size, took) }
-	}
-	fast := past(3, gb, time.Second)
-	inHand := func(n int, size int64) func(*site) {
-		return func(s *site) {
-			for i := range n {
-				name := fmt.Sprintf("raw.%d", i)
-				must(s.store.EnterFiles(s.t.Context(), []pipeline.File{{
-					Filename: name, RemoteFilename: name, Path: s.final(name), Size: size, Product: "raw", GroupKey: name,
-				}}, "listed"))(s.t)
-			}
-		}
-	}
-	waiting := func(n int) func(*site) {
-		return func(s *site) {
-			id := must(s.store.BeginRequest(s.t.Context(), n, 4, "mock"))(s.t)
-			check(s.t, s.store.NameRequest(s.t.Context(), id, fmt.Sprintf("WAITING%d", n)))
-		}
-	}
+	const gb, much = 1_000_000_000, 1 << 50
 	for _, tt := range []struct {
-		name        string
-		numRestored int
-		space       config.Size
-		minFree     config.Size
-		free        int64
-		before      []func(*site)
-		want        int // 0: none
+		name  string
+		past  func(*site)
+		cases []sizing
 	}{
-		{"nothing is known: the smallest", 100, 1000 * gb, 0, 1 << 50, nil, 5},
-		{"nothing is known and something is asked for: wait", 100, 1000 * gb, 0, 1 << 50, []func(*site){waiting(5)}, 0},
-		{"no space at all", 100, 1000 * gb, 10 * gb, 10 * gb, nil, 0},
-		{"as many as numrestored allows", 100, 1000 * gb, 0, 1 << 50, []func(*site){fast}, 50},
-		{"the largest that numrestored allows", 49, 1000 * gb, 0, 1 << 50, []func(*site){fast}, 20},
-		{"less what is asked for", 60, 1000 * gb, 0, 1 << 50, []func(*site){fast, waiting(50)}, 10},
-		{"less what waits for its download", 24, 1000 * gb, 0, 1 << 50, []func(*site){fast, inHand(5, 1)}, 10},
-		{"numrestored is used up", 54, 1000 * gb, 0, 1 << 50, []func(*site){fast, waiting(50)}, 0},
-		{"what fits space_to_use", 100, 19 * gb, 0, 1 << 50, []func(*site){fast}, 10},
-		{"less what is to come", 100, 19 * gb, 0, 1 << 50, []func(*site){fast, inHand(5, 2*gb)}, 5},
-		{"less what is asked for, at the mean size", 100, 19 * gb, 0, 1 << 50, []func(*site){fast, waiting(10)}, 5},
-		{"space_to_use is used up", 100, 19 * gb, 0, 1 << 50, []func(*site){fast, inHand(5, 3*gb)}, 0},
-		{"what min_free_space leaves", 100, 1000 * gb, 10 * gb, 16 * gb, []func(*site){fast}, 5},
-		{"what comes in a day at the measured rate", 100, 1000 * gb, 0, 1 << 50, []func(*site){past(2, gb, 2*time.Hour)}, 20}, // 2 at once: 24
-		{"at least the smallest, however slow", 100, 1000 * gb, 0, 1 << 50, []func(*site){past(1, gb, 100*time.Hour)}, 5},
-		{"the sizes were all nothing", 100, 1000 * gb, 0, 1 << 50, []func(*site){past(1, 0, time.Second)}, 5},
+		{"nothing is known", func(*site) {}, []sizing{
+			{"the smallest", 100, 1000 * gb, 0, much, 0, 0, 5},
+			{"wait for what is asked for", 100, 1000 * gb, 0, much, 5, 0, 0},
+			{"no space at all", 100, 1000 * gb, 10 * gb, 10 * gb, 0, 0, 0},
+		}},
+		{"downloads are fast", func(s *site) { s.fetched(3, gb, time.Second) }, []sizing{
+			{"as many as numrestored allows", 100, 1000 * gb, 0, much, 0, 0, 50},
+			{"the largest that numrestored allows", 49, 1000 * gb, 0, much, 0, 0, 20},
+			{"less what is asked for", 60, 1000 * gb, 0, much, 50, 0, 10},
+			{"less what waits for its download", 20, 1000 * gb, 0, much, 0, 1, 10},
+			{"numrestored is used up", 54, 1000 * gb, 0, much, 50, 0, 0},
+			{"what fits space_to_use", 100, 19 * gb, 0, much, 0, 0, 10},
+			{"less what is to come", 100, 19 * gb, 0, much, 0, 10 * gb, 5},
+			{"less what is asked for, at the mean size", 100, 19 * gb, 0, much, 10, 0, 5},
+			{"space_to_use is used up", 100, 19 * gb, 0, much, 0, 15 * gb, 0},
+			{"what min_free_space leaves", 100, 1000 * gb, 10 * gb, 16 * gb, 0, 0, 5},
+		}},
+		{"downloads take two hours", func(s *site) { s.fetched(2, gb, 2*time.Hour) }, []sizing{
+			{"what comes in a day, two at once: 24", 100, 1000 * gb, 0, much, 0, 0, 20},
+		}},
+		{"downloads take days", func(s *site) { s.fetched(1, gb, 100*time.Hour) }, []sizing{
+			{"at least the smallest", 100, 1000 * gb, 0, much, 0, 0, 5},
+		}},
+		{"files were empty", func(s *site) { s.fetched(1, 0, time.Second) }, []sizing{
+			{"the smallest", 100, 1000 * gb, 0, much, 0, 0, 5},
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := newSite(t, func(b *setup) {
-				b.cfg.NumRestored, b.cfg.SpaceToUse, b.cfg.MinFreeSpace = tt.numRestored, tt.space, tt.minFree
-				b.opt.Free = func(string) (int64, error) { return tt.free, nil }
-			})
-			for _, prepare := range tt.before {
-				prepare(s)
-			}
+			s := newSite(t)
+			tt.past(s)
 			s.ftp.SetDown(true) // nothing is fetched meanwhile
-			before := len(s.requests())
-			s.willGive("GUID9")
-			s.try()
-			got := 0
-			if all := s.requests(); len(all) > before { // newest first
-				got = all[0].Number
-			}
-			if got != tt.want {
-				t.Errorf("asked for %d, want %d", got, tt.want)
+			for i, c := range tt.cases {
+				if got := s.asksFor(c, i); got != c.want {
+					t.Errorf("%s: asked for %d, want %d", c.name, got, c.want)
+				}
 			}
 		})
 	}
+}
+
+// asksFor makes one pass in the situation of a case, and undoes it.
+func (s *site) asksFor(c sizing, i int) (asked int) {
+	s.t.Helper()
+	ctx, t := s.t.Context(), s.t
+	s.opt.Config.NumRestored, s.opt.Config.SpaceToUse, s.opt.Config.MinFreeSpace = c.numRestored, c.space, c.minFree
+	s.opt.Free = func(string) (int64, error) { return c.free, nil }
+	s.restart()
+	if c.waiting > 0 {
+		id := must(s.store.BeginRequest(ctx, c.waiting, 4, "mock"))(t)
+		check(t, s.store.NameRequest(ctx, id, fmt.Sprintf("WAITING%d", i)))
+	}
+	name := fmt.Sprintf("raw.%d", i)
+	if c.inHand > 0 {
+		must(s.store.EnterFiles(ctx, []pipeline.File{{
+			Filename: name, RemoteFilename: name, Path: s.final(name), Size: c.inHand, Product: "raw", GroupKey: name,
+		}}, "listed"))(t)
+	}
+	s.willGive(fmt.Sprintf("GUID%d", i))
+	before := s.service.Stats().Restores
+	s.try()
+	if s.service.Stats().Restores > before {
+		asked = s.requests()[0].Number // newest first
+	}
+	for _, r := range must(s.store.WaitingRequests(ctx))(t) {
+		check(t, s.store.FailRequest(ctx, r.ID, "undone", pipeline.Notice{}))
+	}
+	if c.inHand > 0 {
+		a := must(s.store.StartAttempt(ctx, s.file(name), 0))(t)
+		check(t, s.store.FailTransfer(ctx, a, pipeline.NoRemoteFile, 0, "undone", true))
+		check(t, s.store.GiveUpFile(ctx, a.FileID, "undone", pipeline.Notice{}))
+	}
+	return asked
 }
 
 func TestARefusedRequestFailsAndTheNextOneWaits(t *testing.T) {

@@ -81,7 +81,7 @@ func (d *Downloader) interrupted(ctx context.Context, a pipeline.Attempt, n int6
 // fetch appends to the part file what is missing. It returns how many bytes of
 // it are on the disk for good, and the digests of the whole file.
 func (d *Downloader) fetch(ctx context.Context, f pipeline.File, a pipeline.Attempt) (n int64, sums *digests, err error) {
-	part, err := openRegular(partPath(f), os.O_RDWR|os.O_CREATE)
+	part, err := openRegular(PartPath(f), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return 0, nil, diskError(err)
 	}

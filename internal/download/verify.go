@@ -76,7 +76,7 @@ func (d *Downloader) verify(ctx context.Context, f pipeline.File, a pipeline.Att
 			fmt.Sprintf("%d of %d bytes are here (%s)", kept, f.Size, a.Details), a.Status != pipeline.Unknown)
 	}
 	if sums == nil {
-		if sums, err = d.digestsOf(ctx, partPath(f), f.Checksum); err != nil {
+		if sums, err = d.digestsOf(ctx, PartPath(f), f.Checksum); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (d *Downloader) publish(ctx context.Context, f pipeline.File, a pipeline.At
 		return err
 	}
 	crashpoint.Reach(crashpoint.Rename)
-	err := rename(partPath(f), f.Path)
+	err := rename(PartPath(f), f.Path)
 	if errors.Is(err, fs.ErrExist) {
 		err = d.meet(ctx, f, digest)
 	} else {
