@@ -18,6 +18,13 @@ const (
 // statusAttention lists what needs a person, the most pressing first.
 func (o *Operator) statusAttention(ctx context.Context, s *Status) error {
 	s.Attention = []Attention{}
+	hold, held, err := o.Store.Held(ctx)
+	if err != nil {
+		return err
+	}
+	if held {
+		s.Attention = append(s.Attention, Attention{What: "the job-tracker was restored", Since: hold.At, Command: "longhaul doctor --repair"})
+	}
 	for _, d := range s.Daemons {
 		if d.State == DaemonStopped {
 			s.Attention = append(s.Attention, Attention{What: "the " + d.Name + " does not run", Command: systemctl(d.Name)})
