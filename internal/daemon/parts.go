@@ -37,6 +37,7 @@ func (p *part) makeDownloader() error {
 	d := download.New(download.Options{
 		Config: p.cfg.Download, Store: p.store, Restorer: restorer, Server: server, Products: products,
 		Every: p.cfg.Background.Sleep.Std(), Wake: func() { p.wake() }, Log: p.log,
+		Progress: func() { p.progress() },
 	})
 	p.pass, p.wait = d.Pass, d.Wait
 	p.ends = append(p.ends, server.Close)

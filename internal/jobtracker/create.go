@@ -22,12 +22,28 @@ func Create(ctx context.Context, path string) (created bool, err error) {
 	}
 	err = refuseNetwork(path)
 	if err == nil {
+		err = refuseRemains(path)
+	}
+	if err == nil {
 		created, err = create(ctx, path)
 	}
 	if err != nil {
 		return false, fmt.Errorf("create job-tracker %s: %w", path, err)
 	}
 	return created, nil
+}
+
+// refuseRemains finds the log of a job-tracker whose own file is gone, moved
+// away or lost. SQLite would take it for the new one's.
+func refuseRemains(path string) error {
+	for _, suffix := range []string{"-wal", "-journal"} {
+		if _, err := os.Lstat(path + suffix); err == nil {
+			return fmt.Errorf("%s is there without its job-tracker; move it away, or put the job-tracker back ('longhaul restore-backup latest')", path+suffix)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // create builds the database under another name and links it to its own when

@@ -85,18 +85,6 @@ type FileReport struct {
 	File        pipeline.File // Attempts counts the one that failed
 	Reason      string
 	MaxAttempts int
-	RetryAt     time.Time // FileFailure: not before this
-}
-
-// FileFailure tells of a file that will be tried again.
-func FileFailure(r FileReport) pipeline.Notice {
-	next := fmt.Sprintf("attempt %d of %d", r.File.Attempts+1, r.MaxAttempts)
-	if !r.RetryAt.IsZero() {
-		next += ", not before " + r.RetryAt.UTC().Format(timeFormat)
-	}
-	text := r.text("could not be fetched and will be tried again.", next+". Nothing needs to be done.")
-	return notice(pipeline.NoticeFailure, text,
-		"download of %s failed, attempt %d of %d: %s", r.File.Filename, r.File.Attempts, r.MaxAttempts, r.Reason)
 }
 
 // FileGivenUp tells of a file that will not be tried again.

@@ -50,14 +50,12 @@ func TestTexts(t *testing.T) {
 		File:        pipeline.File{ID: 5, RequestID: 2, Filename: "a.fits", RemoteFilename: "GUID/a.fits", Path: "/data/a.fits", Size: 1000, Bytes: 370, Attempts: 2},
 		Reason:      "checksum differs",
 		MaxAttempts: 3,
-		RetryAt:     at,
 	}
 	request := pipeline.Request{ID: 2, GUID: "d2f1-0a", Number: 10, Numbits: 4, Datatype: "mock", CreatedAt: at}
 	for name, n := range map[string]pipeline.Notice{
 		"job failure":       JobFailure(job),
 		"job given up":      JobGivenUp(last),
 		"job not submitted": JobGivenUp(neverSubmitted),
-		"file failure":      FileFailure(file),
 		"file given up":     FileGivenUp(file),
 		"request failed":    RequestFailed(request, "the archive says fail"),
 		"outage":            Outage(pipeline.CommonDatabase, errors.New("connection refused"), at),

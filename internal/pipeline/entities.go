@@ -29,7 +29,7 @@ type File struct {
 	Bytes          int64     // here so far, bytes
 	ModTime        time.Time // on the file server; zero if not known
 	Checksum       string    // as the archive offers it, "sha256:<hex>" or "md5:<hex>"; empty if it offers none
-	Digest         string    // "sha256:<hex>" of the verified file; empty before
+	Digest         string    // "sha256:<hex>" of the verified bytes, kept before they get their name; empty before
 	Product        string
 	GroupKey       string            // equal for files that are processed together
 	Metadata       map[string]string // the named groups of the product's pattern
