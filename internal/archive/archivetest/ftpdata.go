@@ -23,7 +23,7 @@ const (
 // openPassive answers PASV and EPSV.
 func (c *ftpSession) openPassive(name string) {
 	if name == "EPSV" && c.server.opts.NoEPSV {
-		c.reply(502, "EPSV is not implemented")
+		c.reply(502, "EPSV is not offered here")
 		return
 	}
 	c.closePassive()

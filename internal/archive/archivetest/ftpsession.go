@@ -112,7 +112,7 @@ func (c *ftpSession) command(name, argument string) {
 	case "MLSD", "LIST":
 		c.list(name, argument)
 	default:
-		c.reply(502, "command not implemented")
+		c.reply(502, "command not offered here")
 	}
 }
 
@@ -202,7 +202,7 @@ func (c *ftpSession) restart(argument string) {
 	offset, err := strconv.ParseInt(argument, 10, 64)
 	switch {
 	case c.server.opts.NoREST:
-		c.reply(502, "REST is not implemented")
+		c.reply(502, "REST is not offered here")
 	case err != nil || offset < 0:
 		c.reply(501, "not an offset")
 	default:
