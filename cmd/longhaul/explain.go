@@ -21,20 +21,7 @@ ID is as for 'longhaul show'.`,
   longhaul explain file 4bit-p2030.20110409.G34.31+00.11.N.b1s1g0.00100.fits`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withOperator(cmd.Context(), func(op *operator.Operator) error {
-				ref, err := meant(cmd.Context(), op, args)
-				if err != nil {
-					return err
-				}
-				e, err := op.Explain(cmd.Context(), ref)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return writeJSON(p.stdout, e)
-				}
-				return explanationPage(e).writeTo(p.stdout)
-			})
+			return aboutOne(cmd.Context(), p, args, asJSON, (*operator.Operator).Explain, explanationPage)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs")

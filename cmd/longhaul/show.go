@@ -30,24 +30,30 @@ request; then the kind may be left out.`,
   longhaul show 4bit-p2030.20110409.G34.31+00.11.N.b1s1g0.00100.fits`,
 		Args: cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return p.withOperator(cmd.Context(), func(op *operator.Operator) error {
-				ref, err := meant(cmd.Context(), op, args)
-				if err != nil {
-					return err
-				}
-				t, err := op.Show(cmd.Context(), ref)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return writeJSON(p.stdout, t)
-				}
-				return thingPage(t).writeTo(p.stdout)
-			})
+			return aboutOne(cmd.Context(), p, args, asJSON, (*operator.Operator).Show, thingPage)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "for programs")
 	return cmd
+}
+
+// aboutOne asks about the row that a person means, and prints the answer.
+func aboutOne[T any](ctx context.Context, p *program, args []string, asJSON bool,
+	ask func(*operator.Operator, context.Context, operator.Ref) (T, error), asPage func(T) *page) error {
+	return p.withOperator(ctx, func(op *operator.Operator) error {
+		ref, err := meant(ctx, op, args)
+		if err != nil {
+			return err
+		}
+		answer, err := ask(op, ctx, ref)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return writeJSON(p.stdout, answer)
+		}
+		return asPage(answer).writeTo(p.stdout)
+	})
 }
 
 // meant finds out which row a person means: a kind and a number, a kind and a
