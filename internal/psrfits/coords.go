@@ -76,12 +76,16 @@ func fromDegrees(x float64) Angle {
 	}
 }
 
-// Degrees returns the angle in degrees, also of a right ascension.
+// Degrees returns the angle in degrees, also of a right ascension. It goes by
+// way of radians, as the values in the common database do, so that they are
+// equal to the last digit.
 func (a Angle) Degrees() float64 {
-	x := float64(a.whole) + (float64(a.minute)+a.second/60)/60
+	halfTurn := 180.0 * 3600 // seconds of arc
 	if a.hours {
-		x *= 15
+		halfTurn = 12 * 3600 // seconds
 	}
+	radians := (60*(60*float64(a.whole)+float64(a.minute)) + a.second) * (math.Pi / halfTurn)
+	x := radians * (180 / math.Pi)
 	if a.negative {
 		x = -x
 	}
