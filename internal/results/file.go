@@ -75,6 +75,30 @@ func (b Blob) ReadAll(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
+// Open opens the file name beneath dir as FileBlob does, for reading.
+func Open(dir, name string) (io.ReadCloser, error) { return openRegular(dir, name) }
+
+// ReadFile returns the content of the file name beneath dir, which must be a
+// regular one of at most limit bytes. Its errors are those of FileBlob.
+func ReadFile(ctx context.Context, dir, name string, limit int64) ([]byte, error) {
+	f, err := openRegular(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(contextReader{ctx, io.LimitReader(f, limit+1)})
+	if err != nil {
+		return nil, readError(ctx, f.Name(), err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrInvalid, filepath.Join(dir, name), limit)
+	}
+	return data, nil
+}
+
+// ReadError sorts an error from reading a file that Open opened, as FileBlob does.
+func ReadError(ctx context.Context, shown string, err error) error { return readError(ctx, shown, err) }
+
 // openRegular opens a regular file beneath dir. A symbolic link is refused even
 // where it stays inside: what it points to may belong to another record, or
 // change. Nothing here can block on a pipe or leave dir.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -62,7 +61,7 @@ func NewManifest(maxBlob int64) (*Manifest, error) {
 // it names. Nothing else in src is used.
 func (m *Manifest) Read(ctx context.Context, src Source) ([]Record, error) {
 	path := filepath.Join(src.Dir, ManifestName)
-	data, err := readManifest(ctx, src.Dir)
+	data, err := ReadFile(ctx, src.Dir, ManifestName, MaxManifest)
 	if err != nil {
 		return nil, err
 	}
@@ -76,23 +75,6 @@ func (m *Manifest) Read(ctx context.Context, src Source) ([]Record, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return records, nil
-}
-
-func readManifest(ctx context.Context, dir string) ([]byte, error) {
-	f, err := openRegular(dir, ManifestName)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(contextReader{ctx, io.LimitReader(f, MaxManifest+1)})
-	if err != nil {
-		return nil, readError(ctx, f.Name(), err)
-	}
-	if len(data) > MaxManifest {
-		return nil, fmt.Errorf("%w: %s is larger than %d bytes; large data belongs into files named under blobs",
-			ErrInvalid, filepath.Join(dir, ManifestName), MaxManifest)
-	}
-	return data, nil
 }
 
 // parse returns the document, which then has the form of the schema.
