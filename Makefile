@@ -5,12 +5,12 @@ FUZZTIME ?= 20s
 N        ?= 1000
 SEED     ?= 0
 
-.PHONY: build test quick format vet staticcheck race fuzzseeds vulncheck generated tidy fuzz torture bench clean
+.PHONY: build test quick format vet staticcheck race crashes vulncheck generated tidy fuzz torture bench clean
 
 build: ## the programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: format vet staticcheck generated tidy race vulncheck ## everything that CI runs
+test: format vet staticcheck generated tidy race crashes vulncheck ## everything that CI runs
 
 quick: ## the tests alone, without the race detector
 	$(GO) test ./...
@@ -48,6 +48,10 @@ vulncheck:
 
 fuzz: ## every fuzz target for FUZZTIME
 	@tests/fuzz.sh $(FUZZTIME)
+
+crashes: ## a sample of what 'make torture' does at length
+	@echo '== crashes'
+	$(GO) run ./tests/torture -sample 6 -n 6
 
 torture: ## kill the daemons at every side effect, and N times at random
 	$(GO) run ./tests/torture -n $(N) -seed $(SEED)

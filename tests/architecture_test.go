@@ -74,7 +74,9 @@ func allPackages(t *testing.T) []pkg {
 func ours(path string) (name string, is bool) { return strings.CutPrefix(path, "longhaul/") }
 
 // forTests reports whether a package exists to test others, as archivetest does.
-func forTests(name string) bool { return strings.HasSuffix(name, "test") || name == "tests" }
+func forTests(name string) bool {
+	return strings.HasSuffix(name, "test") || name == "internal/simulation" || name == "tests" || strings.HasPrefix(name, "tests/")
+}
 
 func TestPipelineImportsOnlyTheStandardLibrary(t *testing.T) {
 	t.Parallel()

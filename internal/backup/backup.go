@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"longhaul/internal/config"
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/disk"
 	"longhaul/internal/loop"
 	"longhaul/internal/pipeline"
@@ -193,6 +194,7 @@ func (r *Rotation) rotate(ctx context.Context) error {
 	}
 	started := r.opt.Now()
 	path := filepath.Join(r.opt.Dir, Name(started))
+	crashpoint.Reach(crashpoint.Backup)
 	if err := r.source.Backup(ctx, path); err != nil {
 		return err
 	}
@@ -202,6 +204,7 @@ func (r *Rotation) rotate(ctx context.Context) error {
 		return err
 	}
 	for _, f := range past[min(r.opt.Keep, len(past)):] {
+		crashpoint.Reach(crashpoint.Backup)
 		if err := os.Remove(f.Path); err != nil {
 			return fmt.Errorf("remove an old backup: %w", err)
 		}

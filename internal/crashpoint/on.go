@@ -13,7 +13,7 @@ import (
 
 // The environment of a build that can kill itself.
 const (
-	atVar   = "CRASH_AT"   // KIND:K: the daemon KIND dies at its K-th side effect
+	atVar   = "CRASH_AT"   // KIND:K:POINT: the daemon KIND dies at its K-th side effect of that kind
 	onceVar = "CRASH_ONCE" // a file that is made when it dies; while it is there nobody dies
 	logVar  = "CRASH_LOG"  // a file to which KIND and POINT are appended for each side effect
 )
@@ -22,7 +22,8 @@ const (
 var state struct {
 	sync.Mutex
 	kind string
-	left int // side effects until death; 0: never
+	at   Point
+	left int // side effects of that kind until death; 0: never
 }
 
 // Arm tells which daemon this process is, and reads when it is to die.
@@ -30,11 +31,13 @@ func Arm(kind string) {
 	state.Lock()
 	defer state.Unlock()
 	state.kind = kind
-	who, at, _ := strings.Cut(os.Getenv(atVar), ":")
+	who, rest, _ := strings.Cut(os.Getenv(atVar), ":")
+	k, at, _ := strings.Cut(rest, ":")
 	if _, err := os.Stat(os.Getenv(onceVar)); err == nil || who != kind {
 		return
 	}
-	state.left, _ = strconv.Atoi(at)
+	state.at = Point(at)
+	state.left, _ = strconv.Atoi(k)
 }
 
 // Reach counts a side effect, and kills the process if it is the one.
@@ -50,7 +53,7 @@ func Reach(p Point) {
 			f.Close()
 		}
 	}
-	if state.left == 0 {
+	if state.left == 0 || p != state.at {
 		return
 	}
 	if state.left--; state.left > 0 {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -58,7 +57,11 @@ func stage() error {
 // newSite makes a site that polls a directory on disk, all in one place.
 func newSite(t *testing.T) *config.Config {
 	t.Helper()
-	dir := t.TempDir()
+	return newSiteIn(t, t.TempDir())
+}
+
+func newSiteIn(t *testing.T, dir string) *config.Config {
+	t.Helper()
 	for _, d := range []string{"incoming", "raw", "results", "scratch", "log", "joblog"} {
 		must(t, os.Mkdir(filepath.Join(dir, d), 0o750))
 	}
@@ -121,12 +124,24 @@ func openTracker(t *testing.T, c *config.Config) *jobtracker.Store {
 // start runs daemons until the test, or stop, ends them.
 func start(t *testing.T, c *config.Config, kinds ...string) (stop func() error) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, c, Options{Kinds: kinds, Stderr: io.Discard}) }()
-	stop = sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() { _ = stop() })
+	_, stop = startWith(t, c, io.Discard, kinds...)
 	return stop
+}
+
+// startWith is start for a test that reads what they say, or wants to know when
+// they end by themselves.
+func startWith(t *testing.T, c *config.Config, stderr io.Writer, kinds ...string) (ended chan struct{}, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var err error
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		err = Run(ctx, c, Options{Kinds: kinds, Stderr: stderr})
+	}()
+	stop = func() error { cancel(); <-ended; return err }
+	t.Cleanup(func() { _ = stop() })
+	return ended, stop
 }
 
 func TestAllThreeProcessAFile(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"gopkg.in/natefinch/lumberjack.v2"
 
@@ -22,22 +23,64 @@ func newLogger(c *config.Config, kind string, stderr io.Writer) (*slog.Logger, f
 		return nil, nil, fmt.Errorf("background.log_level: %w", err)
 	}
 	path := filepath.Join(c.Basic.LogDir, kind+".log")
+	// lumberjack keeps the mode of a file that is there. A path that is wrong is
+	// told at once; a disk that is full now is none.
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, disk.FileMode)
-	if err != nil {
-		return nil, nil, fmt.Errorf("log: %w", err)
+	if err == nil {
+		err = f.Close()
 	}
-	if err := f.Close(); err != nil { // lumberjack keeps the mode of a file that is there
+	if err != nil && !disk.IsFull(err) {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
 	file := &lumberjack.Logger{
 		Filename: path, MaxSize: int(max(c.Background.LogMaxSize>>20, 1)), MaxBackups: c.Background.LogKeep,
 	}
 	opt := &slog.HandlerOptions{Level: level, ReplaceAttr: inUTC}
-	handlers := []slog.Handler{slog.NewTextHandler(file, opt)}
+	handlers := []slog.Handler{slog.NewTextHandler(&logFile{path: path, file: file, stderr: stderr}, opt)}
 	if c.Background.ScreenOutput {
 		handlers = append(handlers, slog.NewTextHandler(stderr, opt))
 	}
 	return slog.New(slog.NewMultiHandler(handlers...)).With("daemon", kind), file.Close, nil
+}
+
+// logFile is a log that may fail to be written, as on a full disk: that is told
+// once, what happens meanwhile is counted, and it goes on where it can.
+type logFile struct {
+	path   string
+	file   io.Writer
+	stderr io.Writer
+
+	mu   sync.Mutex
+	lost int  // lines that could not be written
+	torn bool // the last line was written in part
+}
+
+// Write writes one line and never fails.
+func (l *logFile) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var text []byte
+	if l.torn {
+		text = append(text, '\n')
+	}
+	if l.lost > 0 {
+		text = fmt.Appendf(text, "level=WARN msg=\"lines are missing here: the log could not be written\" lines=%d\n", l.lost)
+	}
+	text = append(text, line...)
+	n, err := l.file.Write(text)
+	if n > 0 {
+		l.torn = text[n-1] != '\n'
+	}
+	switch {
+	case err == nil:
+		l.lost = 0
+	case l.lost == 0:
+		fmt.Fprintf(l.stderr, "the log %s cannot be written; the daemon goes on without: %v\n", l.path, err)
+		fallthrough
+	default:
+		l.lost++
+	}
+	return len(line), nil
 }
 
 // inUTC writes the time of a line in UTC, as everything else here.

@@ -1,7 +1,8 @@
 // Package disk has what the standard library leaves out when files must
 // survive a crash: writing a file so that it is whole or absent, making a
-// rename durable, and asking a file system how full it is and whether it is
-// shared over a network. Linux only, like the systems that Longhaul runs on.
+// rename durable, telling an empty directory from a disk that is not mounted,
+// and asking a file system how full it is and whether it is shared over a
+// network. Linux only, like the systems that Longhaul runs on.
 package disk
 
 import (
@@ -42,6 +43,48 @@ func Rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return err
 	}
+	return syncNames(from, to)
+}
+
+// RenameNew is Rename to a name that must be free: it never replaces anything,
+// and then the error is fs.ErrExist.
+func RenameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		err = renameInSteps(from, to) // network file systems do not know how
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return syncNames(from, to)
+}
+
+// renameInSteps is for file systems that cannot refuse to replace. A file is
+// linked to its new name, which fails if that is taken; a crash before the old
+// name is gone leaves one file with two names. A directory cannot be linked:
+// rename itself replaces none with something in it, and the look is for an
+// empty one.
+func renameInSteps(from, to string) error {
+	st, err := os.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if !st.IsDir() {
+		if err := os.Link(from, to); err != nil {
+			return err
+		}
+		return os.Remove(from)
+	}
+	if _, err := os.Lstat(to); err == nil {
+		return fs.ErrExist
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return unix.Rename(from, to)
+}
+
+// syncNames makes durable that a name has become another.
+func syncNames(from, to string) error {
 	if err := SyncDir(filepath.Dir(to)); err != nil {
 		return err
 	}

@@ -229,14 +229,3 @@ func (d *Doctor) takeBack(ctx context.Context, job pipeline.Job, l lost, why str
 	}
 	return d.Store.StopSubmit(ctx, live, false, why)
 }
-
-// gone reports whether a file is certainly not on the disk.
-func gone(path string) bool {
-	_, err := os.Lstat(path)
-	return errors.Is(err, os.ErrNotExist) && !absent(filepath.Dir(path))
-}
-
-func absent(dir string) bool {
-	_, err := os.Stat(dir)
-	return err != nil
-}

@@ -17,6 +17,7 @@ import (
 
 	"longhaul/internal/daemon"
 	"longhaul/internal/pipeline"
+	"longhaul/internal/rawdata"
 )
 
 // onDisk are the statuses of files that are whole and here.
@@ -57,7 +58,12 @@ func (d *Doctor) rawData(ctx context.Context) ([]Finding, error) {
 				found = append(found, Finding{Severity: Warning, Where: row(pipeline.EntityFile, f.ID),
 					What: f.Path + " is gone, and all its jobs are uploaded", Remedy: "--repair records it as deleted",
 					stops: []string{daemon.JobPooler, daemon.Uploader},
-					fix:   func(ctx context.Context) error { return d.forget(ctx, f, "doctor: it is gone from the disk") }})
+					fix: func(ctx context.Context) error {
+						if err := gone(f); err != nil {
+							return err
+						}
+						return d.forget(ctx, f, "doctor: it is gone from the disk")
+					}})
 			default:
 				found = append(found, Finding{Severity: Error, Where: row(pipeline.EntityFile, f.ID),
 					What: f.Path + " " + what, Remedy: remedyFor(f, jobs)})
@@ -222,9 +228,24 @@ func newer(st fs.FileInfo, t time.Time) bool {
 	return st.ModTime().After(t)
 }
 
+// settleDeleted records a file as deleted that is gone for certain.
 func (d *Doctor) settleDeleted(ctx context.Context, f pipeline.File) error {
+	if err := gone(f); err != nil {
+		return err
+	}
 	if err := d.Store.Note(ctx, pipeline.EntityFile, int64(f.ID), "doctor: it is gone from the disk"); err != nil {
 		return err
 	}
 	return d.Store.FileDeleted(ctx, f)
+}
+
+// gone returns nil if a file is certainly gone from a disk that is there.
+func gone(f pipeline.File) error {
+	switch is, err := rawdata.Gone(f.Path); {
+	case err != nil:
+		return err
+	case !is:
+		return fmt.Errorf("%s is there again", f.Path)
+	}
+	return nil
 }

@@ -22,6 +22,7 @@ import (
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
 	"longhaul/internal/queue/local"
+	"longhaul/internal/rawdata"
 	"longhaul/internal/resultdir"
 	"longhaul/internal/results"
 	"longhaul/internal/site"
@@ -102,6 +103,9 @@ func newConfig(t *testing.T, dir string) *config.Config {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o750); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := rawdata.Mark(filepath.Join(dir, "raw")); err != nil { // it is in use
+		t.Fatal(err)
 	}
 	self, err := os.Executable()
 	if err != nil {

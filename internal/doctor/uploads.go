@@ -10,6 +10,7 @@ import (
 	"longhaul/internal/daemon"
 	"longhaul/internal/jobtracker"
 	"longhaul/internal/pipeline"
+	"longhaul/internal/rawdata"
 	"longhaul/internal/resultdir"
 )
 
@@ -117,7 +118,12 @@ func (d *Doctor) recordUpload(ctx context.Context, sub pipeline.Submit, u common
 		return err
 	}
 	for _, f := range files {
-		if f.Status == pipeline.Deleted || !gone(f.Path) {
+		if f.Status == pipeline.Deleted {
+			continue
+		}
+		if is, err := rawdata.Gone(f.Path); err != nil {
+			return err
+		} else if !is {
 			continue
 		}
 		err := d.forget(ctx, f, why)

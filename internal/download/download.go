@@ -95,13 +95,17 @@ func New(opt Options) *Downloader {
 }
 
 // Pass advances everything once. Each part is tried even if another failed, so
-// that an outage of the restore service does not hold up the file server.
+// that an outage of the restore service does not hold up the file server. While
+// the disk is not mounted, only what does not touch it goes on.
 // Transfers that it starts end with ctx; Wait waits for them.
 func (d *Downloader) Pass(ctx context.Context) error {
-	var errs []error
-	for _, part := range []func(context.Context) error{
-		d.settle, d.verifyAll, d.decide, d.receive, d.start, d.request,
-	} {
+	missing := d.mounted(ctx)
+	parts := []func(context.Context) error{d.settle, d.verifyAll, d.decide, d.receive, d.start, d.request}
+	if missing != nil {
+		parts = []func(context.Context) error{d.settle, d.receive}
+	}
+	errs := []error{missing}
+	for _, part := range parts {
 		if ctx.Err() != nil {
 			break
 		}

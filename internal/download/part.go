@@ -102,28 +102,6 @@ func removePart(f pipeline.File) error {
 	return nil
 }
 
-// rename gives a part file its final name, durably. It never replaces anything:
-// then the error is fs.ErrExist.
-func rename(from, to string) error {
-	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		err = link(from, to) // network file systems do not know how
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
-	}
-	return disk.SyncDir(filepath.Dir(to))
-}
-
-// link is rename in two steps. A crash between them leaves one file with two
-// names, which publish recognises.
-func link(from, to string) error {
-	if err := os.Link(from, to); err != nil {
-		return err
-	}
-	return os.Remove(from)
-}
-
 // partWriter writes to the part file, keeps the digests, and once a second
 // syncs and tells the tracker.
 type partWriter struct {

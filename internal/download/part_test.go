@@ -35,37 +35,6 @@ func TestPartPathFitsBesideEveryName(t *testing.T) {
 	}
 }
 
-// TestRenameNeverReplaces holds for both ways: not every file system has the
-// first.
-func TestRenameNeverReplaces(t *testing.T) {
-	t.Parallel()
-	for name, move := range map[string]func(from, to string) error{"rename": rename, "link": link} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			from, to, taken := filepath.Join(dir, "from"), filepath.Join(dir, "to"), filepath.Join(dir, "taken")
-			if err := errors.Join(os.WriteFile(from, []byte("new"), 0o640), os.WriteFile(taken, []byte("old"), 0o640)); err != nil {
-				t.Fatal(err)
-			}
-			if err := move(from, taken); !errors.Is(err, fs.ErrExist) {
-				t.Errorf("onto another file: %v", err)
-			}
-			if got, err := os.ReadFile(taken); string(got) != "old" {
-				t.Errorf("it became %q, %v", got, err)
-			}
-			if err := move(from, to); err != nil {
-				t.Fatal(err)
-			}
-			if got, err := os.ReadFile(to); string(got) != "new" {
-				t.Errorf("renamed: %q, %v", got, err)
-			}
-			if _, err := os.Lstat(from); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("the old name is left: %v", err)
-			}
-		})
-	}
-}
-
 func TestErrorsOfTheDiskAreSorted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

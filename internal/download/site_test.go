@@ -24,6 +24,7 @@ import (
 	"longhaul/internal/jobtracker/jobtrackertest"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/product"
+	"longhaul/internal/rawdata"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,6 +80,7 @@ func newSite(t *testing.T, changes ...func(*setup)) *site {
 	for _, change := range changes {
 		change(b)
 	}
+	check(t, rawdata.Mark(b.cfg.Temp)) // it is in use
 	s.startArchive(b)
 	s.opt = b.opt
 	s.opt.Config = b.cfg
@@ -316,11 +318,11 @@ func (s *site) wantWhole(name string, content []byte) {
 	}
 }
 
-// parts lists the hidden files in the download directory.
+// parts lists the hidden files in the download directory, but for its marker.
 func (s *site) parts() (names []string) {
 	s.t.Helper()
 	for _, e := range must(os.ReadDir(s.opt.Config.Temp))(s.t) {
-		if strings.HasPrefix(e.Name(), ".") {
+		if strings.HasPrefix(e.Name(), ".") && e.Name() != rawdata.Marker {
 			names = append(names, e.Name())
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"longhaul/internal/disk"
+	"longhaul/internal/disk/disktest"
 	"longhaul/internal/pipeline"
+	"longhaul/internal/rawdata"
 )
 
 // sharedDisk is the free space of a file system on which others write too.
@@ -38,7 +38,7 @@ func (d *sharedDisk) free(string) (int64, error) {
 	free := d.size - d.others
 	entries, err := os.ReadDir(d.dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
+		if info, err := e.Info(); err == nil && e.Name() != rawdata.Marker {
 			free -= info.Size()
 		}
 	}
@@ -158,43 +158,142 @@ func TestMinFreeSpaceIsKeptWhileOthersWrite(t *testing.T) {
 	}
 }
 
-// fullDisk is a disk that is full although there seemed to be space, as with a
-// quota: a real tmpfs of 1 MiB where one may be mounted, and else one whose
-// free space is told wrongly until the transfers run.
-type fullDisk struct {
-	sharedDisk
-	real  bool
-	lying atomic.Bool
+// TestTheLookAtTheFreeSpaceAndTheWriteAreOneStep holds up everybody who looks,
+// so that all transfers would look before any of them writes.
+func TestTheLookAtTheFreeSpaceAndTheWriteAreOneStep(t *testing.T) {
+	t.Parallel()
+	const least = 1_000_000
+	d := &sharedDisk{size: 10_000_000}
+	var transfers atomic.Bool
+	another := make(chan struct{})
+	s := newSite(t, onDisk(d), func(b *setup) {
+		b.cfg.NumDownloads, b.cfg.MinFreeSpace = 4, least
+		b.opt.Free = func(path string) (int64, error) {
+			free, err := d.free(path)
+			if transfers.Load() {
+				select {
+				case another <- struct{}{}:
+				case <-another:
+				case <-time.After(5 * time.Millisecond):
+				}
+			}
+			return free, err
+		}
+	})
+	content := noise(300_000, 1)
+	for i := range 4 {
+		s.enter(fmt.Sprintf("raw.%d", i), content)
+	}
+	h := new(hooked)
+	s.via(h)
+	check(t, s.gated(h, func() {
+		d.take(10_000_000 - least - 400_000) // somebody else: all four had space for 1.2 MB when they began
+		transfers.Store(true)
+	}))
+	transfers.Store(false)
+	if free := must(d.free(""))(t); free < least || free > least+300_000 {
+		t.Errorf("%d bytes are left free, want %d and not much more", free, least)
+	}
 }
 
-func (d *fullDisk) put(b *setup, t *testing.T) {
-	d.dir, d.size = b.cfg.Temp, 1<<20
-	b.opt.Free = func(path string) (int64, error) {
-		if d.real || d.lying.Load() {
-			return 1 << 40, nil
+// TestMinFreeSpaceIsKeptOnARealDisk has four downloads at once on a small file
+// system that somebody else has filled meanwhile.
+func TestMinFreeSpaceIsKeptOnARealDisk(t *testing.T) {
+	t.Parallel()
+	const least, oneWrite = 1 << 20, 64 << 10
+	s := newSite(t, func(b *setup) {
+		disktest.Mount(t, b.cfg.Temp, 8<<20)
+		b.cfg.NumDownloads, b.cfg.MinFreeSpace = 4, least
+		b.opt.Free = disk.Free
+	})
+	dir := s.opt.Config.Temp
+	content := noise(1_000_000, 1)
+	for i := range 4 {
+		s.enter(fmt.Sprintf("raw.%d", i), content)
+	}
+	var undercut atomic.Int64
+	h := &hooked{wrote: func(string, int64) {
+		if free, err := disk.Free(dir); err == nil {
+			undercut.Store(max(undercut.Load(), least-free))
 		}
-		return d.free(path)
+	}}
+	s.via(h)
+	var empty func() // somebody else fills it when all four have begun
+	check(t, s.gated(h, func() { empty = disktest.Fill(t, dir, least+500_000) }))
+	wantOutage(t, s.pass(), pipeline.LocalDisk)
+	if n := undercut.Load(); n > oneWrite {
+		t.Errorf("min_free_space was undercut by %d bytes", n)
 	}
-	err := unix.Mount("tmpfs", d.dir, "tmpfs", 0, "size=1m")
-	d.real = err == nil
-	if err != nil {
-		t.Logf("no file system of its own: %v", err)
-		b.cfg.MinFreeSpace = 1
-		return
+	empty()
+	for range 6 {
+		s.clock.Advance(15 * time.Minute)
+		s.try()
 	}
-	t.Cleanup(func() { check(t, unix.Unmount(d.dir, 0)) })
+	for i := range 4 {
+		s.wantWhole(fmt.Sprintf("raw.%d", i), content)
+		s.wantStatus(fmt.Sprintf("raw.%d", i), pipeline.Downloaded, 0)
+	}
 }
+
+// fullDisk is a disk that has no room although there seemed to be some.
+type fullDisk interface {
+	put(b *setup, t *testing.T)
+	lie(bool) // about its free space
+	fill()    // until it is full
+	empty()   // there is room again
+}
+
+// tmpfs is a real file system of 1 MiB.
+type tmpfs struct {
+	t    *testing.T
+	dir  string
+	free func()
+}
+
+func (d *tmpfs) put(b *setup, t *testing.T) {
+	d.t, d.dir = t, b.cfg.Temp
+	disktest.Mount(t, d.dir, 1<<20)
+}
+func (d *tmpfs) lie(bool) {}
+func (d *tmpfs) fill()    { d.free = disktest.Fill(d.t, d.dir, 200_000) }
+func (d *tmpfs) empty()   { d.free() }
+
+// quota is a file system with room, of which this user has used up its part: no
+// look at the free space tells, only a write. Where it cannot be had for real,
+// the look at the free space says what the write would.
+type quota struct{ full, lying atomic.Bool }
+
+func (d *quota) put(b *setup, _ *testing.T) {
+	b.cfg.MinFreeSpace = 1
+	b.opt.Free = func(string) (int64, error) {
+		if d.full.Load() && !d.lying.Load() {
+			return 0, &os.PathError{Op: "write", Path: b.cfg.Temp, Err: syscall.EDQUOT}
+		}
+		return 1 << 40, nil
+	}
+}
+func (d *quota) lie(is bool) { d.lying.Store(is) }
+func (d *quota) fill()       { d.full.Store(true) }
+func (d *quota) empty()      { d.full.Store(false) }
 
 // TestAFullDiskIsWaitedFor has three downloads on a disk that is full.
 func TestAFullDiskIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	d := new(fullDisk)
+	for name, d := range map[string]fullDisk{"no space left on device": new(tmpfs), "quota exceeded": new(quota)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			waitedFor(t, d)
+		})
+	}
+}
+
+func waitedFor(t *testing.T, d fullDisk) {
 	s := newSite(t, func(b *setup) { d.put(b, t) })
 	h := new(hooked)
 	s.via(h)
 	pass := func() error {
-		d.lying.Store(true)
-		return s.gated(h, func() { d.lying.Store(false) })
+		d.lie(true) // while the pass looks, and begins
+		return s.gated(h, func() { d.lie(false) })
 	}
 	content := noise(300_000, 1)
 	names := []string{"raw.1", "raw.2", "raw.3"}
@@ -207,8 +306,7 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 		}
 		return n
 	}
-	filler := s.final("filler")
-	check(t, os.WriteFile(filler, make([]byte, 1<<20-200_000), 0o640))
+	d.fill()
 	check(t, pass())
 	for range 10 { // no storm: nothing is begun until some time has passed
 		wantOutage(t, pass(), pipeline.LocalDisk)
@@ -224,7 +322,7 @@ func TestAFullDiskIsWaitedFor(t *testing.T) {
 	if n := attempts(); n < 4 || n > 5 {
 		t.Errorf("%d attempts", n)
 	}
-	check(t, os.Remove(filler))
+	d.empty()
 	s.clock.Advance(15 * time.Minute)
 	wantOutage(t, pass(), pipeline.LocalDisk) // this one finds out, and all go on
 	for range 3 {

@@ -85,7 +85,7 @@ func TestATransferThatIsCutGoesOnAtTheByte(t *testing.T) {
 		t.Run(fmt.Sprintf("TLS %v", tls), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, func(b *setup) {
-				b.tls, b.cfg.NumDownloads, b.client.IdleTimeout = tls, 9, 300*time.Millisecond
+				b.tls, b.cfg.NumDownloads, b.client.IdleTimeout = tls, 9, time.Second
 			})
 			content := noise(300_000, 1)
 			faults := map[string]archivetest.Fault{

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"longhaul/internal/crashpoint"
+	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
 )
 
@@ -104,7 +105,7 @@ func (d *Downloader) publish(ctx context.Context, f pipeline.File, a pipeline.At
 		return err
 	}
 	crashpoint.Reach(crashpoint.Rename)
-	err := rename(PartPath(f), f.Path)
+	err := disk.RenameNew(PartPath(f), f.Path)
 	if errors.Is(err, fs.ErrExist) {
 		err = d.meet(ctx, f, digest)
 	} else {

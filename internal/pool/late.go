@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/jobtracker"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
@@ -24,6 +25,7 @@ func (p *Pooler) followEarlier(ctx context.Context, sub pipeline.Submit, st queu
 		return err
 	}
 	if id != "" {
+		crashpoint.Reach(crashpoint.Delete)
 		if err := p.Manager.Delete(ctx, id); errors.Is(err, queue.ErrUnknown) {
 			return nil // gone again
 		} else if err != nil {

@@ -2,6 +2,10 @@
 // itself is a mark in the job-tracker, set in the transaction that records the
 // upload, the giving up of a job, or an operator's wish; this package carries
 // it out and never decides.
+//
+// A disk that is not mounted looks like an empty directory. So a file, Marker,
+// is left in the download directory, and in every other from which something is
+// deleted; a file that is not there counts as gone only beside the marker.
 package rawdata
 
 import (
@@ -49,7 +53,7 @@ func Sweep(ctx context.Context, store *jobtracker.Store, log *slog.Logger) (err 
 			break
 		}
 		if err := remove(f.Path); err != nil {
-			errs = append(errs, pipeline.Outage(pipeline.LocalDisk, fmt.Errorf("delete file %d: %w", f.ID, err)))
+			errs = append(errs, fmt.Errorf("delete file %d: %w", f.ID, outage(err)))
 			continue
 		}
 		if err := store.FileDeleted(ctx, f); errors.Is(err, pipeline.ErrStale) {
@@ -63,24 +67,37 @@ func Sweep(ctx context.Context, store *jobtracker.Store, log *slog.Logger) (err 
 }
 
 // remove unlinks one file for good. It never removes anything else that has
-// taken its name. A file in a directory that is missing is not taken for
-// deleted: its disk may not be mounted.
+// taken its name. A directory that has no marker yet gets one before its first
+// file goes, so that a crash afterwards does not leave an empty directory of
+// which nobody knows whether it is the right one.
 func remove(path string) error {
+	gone, err := Gone(path)
+	if gone || err != nil {
+		return err
+	}
 	st, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := os.Stat(filepath.Dir(path)); err != nil {
-			return fmt.Errorf("%w; is its disk mounted?", err)
-		}
-		return nil
-	} else if err != nil {
+	if err != nil {
 		return err
 	}
 	if !st.Mode().IsRegular() && st.Mode().Type() != fs.ModeSymlink {
 		return fmt.Errorf("%s is no raw data file (%v); move it away", path, st.Mode())
 	}
+	dir := filepath.Dir(path)
+	if errors.Is(Check(dir), disk.ErrNoMarker) {
+		// Where it cannot be left, the deletion goes on: on a full disk it makes room.
+		_ = Mark(dir)
+	}
 	crashpoint.Reach(crashpoint.Unlink)
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return disk.SyncDir(filepath.Dir(path))
+	return disk.SyncDir(dir)
+}
+
+// outage marks what the disk said, if it is not marked yet.
+func outage(err error) error {
+	if errors.Is(err, pipeline.ErrOutage) {
+		return err
+	}
+	return pipeline.Outage(pipeline.LocalDisk, err)
 }

@@ -79,11 +79,58 @@ func TestWhatIsMarkedIsDeletedAndNothingElse(t *testing.T) {
 func TestAFileThatIsGoneAlreadyIsRecorded(t *testing.T) {
 	t.Parallel()
 	store := jobtrackertest.Open(t)
-	kept(t, store) // makes the directory
+	other := kept(t, store) // makes the directory
+	must(t, rawdata.Mark(filepath.Dir(other.Path)))
 	f := doomed(t, store)
 	must(t, sweep(t, store))
 	want(t, store, f, pipeline.Deleted, false)
 	jobtrackertest.AssertInvariants(t, store)
+}
+
+// The sweep leaves the marker itself, also where an operator brought files from:
+// a crash between the deletion of the last file and its record is no question.
+func TestADirectoryIsMarkedBeforeItsFirstFileGoes(t *testing.T) {
+	t.Parallel()
+	store := jobtrackertest.Open(t)
+	elsewhere := t.TempDir()
+	f := doomed(t, store, func(f *pipeline.File) { f.Path = filepath.Join(elsewhere, f.Filename) })
+	last := doomed(t, store, func(f *pipeline.File) { f.Path = filepath.Join(elsewhere, f.Filename) })
+	jobtrackertest.WriteRaw(t, f)
+	jobtrackertest.WriteRaw(t, last)
+	must(t, sweep(t, store))
+	want(t, store, f, pipeline.Deleted, false)
+	want(t, store, last, pipeline.Deleted, false)
+	if gone, err := rawdata.Gone(f.Path); !gone || err != nil {
+		t.Errorf("Gone = %v, %v after the directory's last file was deleted", gone, err)
+	}
+}
+
+// The mount point of a disk that is not mounted is there, and empty.
+func TestAnEmptyMountPointDeletesNothing(t *testing.T) {
+	t.Parallel()
+	store := jobtrackertest.Open(t)
+	files := []pipeline.File{doomed(t, store), doomed(t, store), kept(t, store)}
+	dir := filepath.Dir(files[0].Path)
+	for _, f := range files {
+		jobtrackertest.WriteRaw(t, f)
+	}
+	must(t, rawdata.Mark(dir))
+	must(t, os.Rename(dir, dir+".disk"))
+	must(t, os.Mkdir(dir, 0o750))
+	for range 2 {
+		var out *pipeline.OutageError
+		if err := sweep(t, store); !errors.As(err, &out) || out.System != pipeline.LocalDisk || !strings.Contains(err.Error(), rawdata.Marker) {
+			t.Errorf("%v, want an outage of the disk that names the marker", err)
+		}
+	}
+	must(t, errors.Join(os.Remove(dir), os.Rename(dir+".disk", dir)))
+	for _, f := range files {
+		want(t, store, f, f.Status, true)
+	}
+	must(t, sweep(t, store))
+	want(t, store, files[0], pipeline.Deleted, false)
+	want(t, store, files[1], pipeline.Deleted, false)
+	want(t, store, files[2], pipeline.Downloaded, true)
 }
 
 func TestAFileOnADiskThatIsNotMountedIsNotTakenForDeleted(t *testing.T) {

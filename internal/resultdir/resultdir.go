@@ -12,11 +12,11 @@ package resultdir
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
 )
@@ -29,7 +29,7 @@ missing, Longhaul takes it that the disk is not mounted, and waits.
 `
 
 // ErrNoMarker: the directory is there, but not its marker.
-var ErrNoMarker = errors.New("the disk may not be mounted")
+var ErrNoMarker = disk.ErrNoMarker
 
 // Exists reports whether an output directory is there. It is false only if the
 // disk certainly is; otherwise the error is an outage of the disk. A symbolic
@@ -45,45 +45,24 @@ func Exists(dir string) (bool, error) {
 			return st.IsDir(), nil
 		}
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return false, pipeline.Outage(pipeline.LocalDisk, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = disk.Marker(Marker).CheckAbove(dir)
 	}
-	return false, marked(dir)
-}
-
-// marked returns nil if one of the directories above dir has the marker.
-func marked(dir string) error {
-	for at := filepath.Dir(dir); ; at = filepath.Dir(at) {
-		err := Check(at)
-		if err == nil {
-			return nil
-		}
-		if at == filepath.Dir(at) {
-			return pipeline.Outage(pipeline.LocalDisk,
-				fmt.Errorf("%s is not there, and above it there is no file %s: %w", dir, Marker, ErrNoMarker))
-		}
-	}
+	return false, pipeline.Outage(pipeline.LocalDisk, err)
 }
 
 // Check returns nil if a base results directory is there with its marker; any
 // error is an outage of the disk.
 func Check(base string) error {
-	_, err := os.Lstat(filepath.Join(base, Marker))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return pipeline.Outage(pipeline.LocalDisk, err)
+	err := disk.Marker(Marker).Check(base)
+	if err != nil {
+		err = fmt.Errorf("results directory: %w", err)
 	}
-	if _, err := os.Stat(base); err != nil {
-		return pipeline.Outage(pipeline.LocalDisk, fmt.Errorf("results directory: %w", err))
-	}
-	return pipeline.Outage(pipeline.LocalDisk,
-		fmt.Errorf("the results directory %s has no file %s: %w; if it is the right one, make that file", base, Marker, ErrNoMarker))
+	return pipeline.Outage(pipeline.LocalDisk, err)
 }
 
 // Mark leaves the marker in a base results directory.
 func Mark(base string) error {
-	err := disk.WriteFile(filepath.Join(base, Marker), func(w io.Writer) error {
-		_, err := io.WriteString(w, markerText)
-		return err
-	})
-	return pipeline.Outage(pipeline.LocalDisk, err)
+	crashpoint.Reach(crashpoint.Mark)
+	return pipeline.Outage(pipeline.LocalDisk, disk.Marker(Marker).Leave(base, markerText))
 }

@@ -33,13 +33,18 @@ func FileBlob(ctx context.Context, dir, name string, limit int64) (Blob, error) 
 		return Blob{}, err
 	}
 	defer f.Close()
+	if st, err := f.Stat(); err != nil {
+		return Blob{}, readError(ctx, filepath.Join(dir, name), err)
+	} else if st.Size() > limit {
+		return Blob{}, tooLarge(dir, name, limit)
+	}
 	h := sha256.New()
 	n, err := io.Copy(h, contextReader{ctx, io.LimitReader(f, limit+1)})
 	if err != nil {
 		return Blob{}, readError(ctx, filepath.Join(dir, name), err)
 	}
-	if n > limit {
-		return Blob{}, fmt.Errorf("%w: %q is larger than the %d bytes allowed", ErrInvalid, filepath.Join(dir, name), limit)
+	if n > limit { // it grows
+		return Blob{}, tooLarge(dir, name, limit)
 	}
 	return Blob{
 		Name:   name,
@@ -75,6 +80,10 @@ func (b Blob) ReadAll(ctx context.Context) ([]byte, error) {
 	return data, nil
 }
 
+func tooLarge(dir, name string, limit int64) error {
+	return fmt.Errorf("%w: %q is larger than the %d bytes allowed", ErrInvalid, filepath.Join(dir, name), limit)
+}
+
 // Open opens the file name beneath dir as FileBlob does, for reading.
 func Open(dir, name string) (io.ReadCloser, error) { return openRegular(dir, name) }
 
@@ -91,7 +100,7 @@ func ReadFile(ctx context.Context, dir, name string, limit int64) ([]byte, error
 		return nil, readError(ctx, f.Name(), err)
 	}
 	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrInvalid, filepath.Join(dir, name), limit)
+		return nil, tooLarge(dir, name, limit)
 	}
 	return data, nil
 }

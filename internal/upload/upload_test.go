@@ -197,20 +197,27 @@ func TestBadResultsFailTheirJobOnly(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t)
-			bad := r.processed(manifest(3))
-			tt.spoil(r, bad)
-			good := r.processed(manifest(4))
-			r.pass()
-			r.want(bad, pipeline.Failed, pipeline.UploadFailed, tt.words...)
-			r.want(good, pipeline.Uploaded, pipeline.Uploaded)
-			if n := r.raw(bad.JobID); n != 2 {
-				t.Errorf("%d raw data files of the failed job are left, want both", n)
-			}
-			if j, err := r.store.Job(t.Context(), bad.JobID); err != nil || j.Attempts != 1 {
-				t.Errorf("%d attempts count (%v), want 1", j.Attempts, err)
-			}
+			failsItsJobOnly(t, tt.spoil, tt.words...)
 		})
+	}
+}
+
+// failsItsJobOnly makes a pass over results that were spoiled and others that
+// are good.
+func failsItsJobOnly(t *testing.T, spoil func(*rig, pipeline.Submit), words ...string) {
+	t.Helper()
+	r := newRig(t)
+	bad := r.processed(manifest(3))
+	spoil(r, bad)
+	good := r.processed(manifest(4))
+	r.pass()
+	r.want(bad, pipeline.Failed, pipeline.UploadFailed, words...)
+	r.want(good, pipeline.Uploaded, pipeline.Uploaded)
+	if n := r.raw(bad.JobID); n != 2 {
+		t.Errorf("%d raw data files of the failed job are left, want both", n)
+	}
+	if j, err := r.store.Job(t.Context(), bad.JobID); err != nil || j.Attempts != 1 {
+		t.Errorf("%d attempts count (%v), want 1", j.Attempts, err)
 	}
 }
 

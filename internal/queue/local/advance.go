@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"longhaul/internal/crashpoint"
 	"longhaul/internal/disk"
 	"longhaul/internal/queue"
 )
@@ -89,7 +90,7 @@ func (s *spool) settleDead(name string) error {
 	}
 	if !begun && !cancelled {
 		s.log.Warn("job was not started after all and goes back to the queue", "job", name)
-		return disk.Rename(dir, s.queuedPath(entry{0, name}))
+		return moveJob(dir, s.queuedPath(entry{0, name}))
 	}
 	end := exitRecord{Reason: queue.Cancelled, Ended: s.now().UTC()}
 	if started, err := readRecord[startedRecord](dir, startedFile); err == nil {
@@ -120,7 +121,13 @@ func (s *spool) whyLost(dir string) string {
 
 // putAway moves a job with an exit.json to where it costs nothing.
 func (s *spool) putAway(name string) error {
-	return disk.Rename(s.runningPath(name), s.endedPath(name))
+	return moveJob(s.runningPath(name), s.endedPath(name))
+}
+
+// moveJob puts the directory of a job where it belongs.
+func moveJob(from, to string) error {
+	crashpoint.Reach(crashpoint.Spool)
+	return disk.Rename(from, to)
 }
 
 // isHeld reports whether some process of the job at dir is alive.
@@ -141,7 +148,7 @@ func isHeld(dir string) (bool, error) {
 // of life. If there is an error between the two, settle finds no life.
 func (s *spool) start(e entry) error {
 	dir := s.runningPath(e.name)
-	if err := disk.Rename(s.queuedPath(e), dir); err != nil {
+	if err := moveJob(s.queuedPath(e), dir); err != nil {
 		return err
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, disk.FileMode)
@@ -159,6 +166,7 @@ func (s *spool) start(e entry) error {
 		return err
 	}
 	defer logs.Close()
+	crashpoint.Reach(crashpoint.Start)
 	return spawn(append(plain(s.Supervisor), dir), lock, logs)
 }
 

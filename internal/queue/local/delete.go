@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
 )
@@ -67,7 +66,7 @@ func (s *spool) cancelQueued(name, dir string) error {
 	if err := writeRecord(dir, exitFile, end); err != nil {
 		return err
 	}
-	return disk.Rename(dir, s.endedPath(name))
+	return moveJob(dir, s.endedPath(name))
 }
 
 // stop tells a running job to end. The cancel mark comes first: a supervisor

@@ -115,7 +115,7 @@ func (s *spool) add(rec specRecord) error {
 	if len(waiting) > 0 {
 		last = waiting[len(waiting)-1].number
 	}
-	return disk.Rename(tmp, s.queuedPath(entry{last + 1, rec.Name}))
+	return moveJob(tmp, s.queuedPath(entry{last + 1, rec.Name}))
 }
 
 // entry is a job in the queue.
