@@ -1,13 +1,18 @@
 package tests
 
 import (
-	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+
+	"longhaul/internal/config"
+	"longhaul/tests/engines"
 )
 
 // exposure is the most that systemd-analyze security may find, in tenths.
@@ -57,6 +62,8 @@ func TestUnitsOfTheDaemonsSayWhatTheyMust(t *testing.T) {
 		"Service.UMask":                   "0027",
 		"Service.StateDirectory":          "longhaul",
 		"Service.LogsDirectory":           "longhaul",
+		"Service.StateDirectoryMode":      "0750",
+		"Service.LogsDirectoryMode":       "0750",
 		"Service.ConfigurationDirectory":  "longhaul",
 		"Service.NoNewPrivileges":         "yes",
 		"Service.CapabilityBoundingSet":   "",
@@ -149,7 +156,95 @@ func copyUnits(t *testing.T, extra string) []string {
 	if len(files) != len(daemons())+1 {
 		t.Fatalf("units %q, want %d services and a target", files, len(daemons()))
 	}
+	copyExample(t, "paths.conf.example", filepath.Join(dir, "longhaul-.service.d"))
+	for _, name := range daemons() {
+		copyExample(t, "credentials.conf.example", filepath.Join(dir, "longhaul-"+name+".service.d"))
+	}
 	return files
+}
+
+// copyExample puts the example of a drop-in where systemd looks for it.
+func copyExample(t *testing.T, name, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(unitDir(), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, strings.TrimSuffix(name, ".example")), text, 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheExampleOfCredentialsHasAllSecrets(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for section := range reflect.TypeFor[config.Config]().Fields() {
+		if section.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for setting := range section.Type.Fields() {
+			if setting.Type == reflect.TypeFor[config.Secret]() {
+				want = append(want, section.Tag.Get("toml")+"."+setting.Tag.Get("toml"))
+			}
+		}
+	}
+	var got []string
+	for _, credential := range service(t, "credentials.conf.example")["Service.LoadCredential"] {
+		name, _, _ := strings.Cut(credential, ":")
+		got = append(got, name)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("credentials %q, want all settings that are secret, %q", got, want)
+	}
+}
+
+// systemd itself makes the user and the directories from the files that we
+// ship, beneath a directory.
+func TestSystemdMakesTheUserAndItsDirectories(t *testing.T) {
+	t.Parallel()
+	engines.NeedRoot(t)
+	engines.Need(t, "systemd-sysusers", "systemd-tmpfiles")
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	unit := func(name string) string {
+		path, err := filepath.Abs(filepath.Join(unitDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, command := range [][]string{
+		{"systemd-sysusers", "--root=" + root, unit("longhaul.sysusers")},
+		{"systemd-tmpfiles", "--root=" + root, "--create", unit("longhaul.tmpfiles")},
+	} {
+		if out, err := exec.CommandContext(t.Context(), command[0], command[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", command, err, out)
+		}
+	}
+	users, err := os.ReadFile(filepath.Join(root, "etc", "passwd"))
+	if err != nil || !strings.Contains(string(users), "longhaul:x:") || !strings.Contains(string(users), "/nologin") {
+		t.Errorf("users %q (%v), want longhaul, without a shell", users, err)
+	}
+	for dir, want := range map[string]fs.FileMode{
+		"etc/longhaul": 0o750, "etc/longhaul/secrets": 0o700, "var/lib/longhaul": 0o750, "var/log/longhaul": 0o750, "var/log/longhaul/jobs": 0o750,
+	} {
+		info, err := os.Stat(filepath.Join(root, dir))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		owner := info.Sys().(*syscall.Stat_t).Uid
+		if info.Mode().Perm() != want || (owner == 0) != strings.HasPrefix(dir, "etc/") {
+			t.Errorf("%s has mode %v and owner %d", dir, info.Mode(), owner)
+		}
+	}
 }
 
 // analyze runs systemd-analyze and returns all that it prints.
@@ -161,10 +256,7 @@ func analyze(t *testing.T, args ...string) (output string, err error) {
 
 func TestSystemdAcceptsTheUnits(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("systemd-analyze"); errors.Is(err, exec.ErrNotFound) {
-		t.Log("NOT TESTED: there is no systemd-analyze here; the settings were checked by reading them only")
-		return
-	}
+	engines.Need(t, "systemd-analyze")
 	t.Run("verify prints nothing", func(t *testing.T) {
 		t.Parallel()
 		// An unknown key makes a line of output and no exit status.

@@ -6,11 +6,11 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	netmail "net/mail"
 	"net/textproto"
 
-	"github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
 
 	"longhaul/internal/pipeline"
@@ -73,7 +73,7 @@ func (c *conversation) envelope(from *netmail.Address, to []*netmail.Address, go
 			continue
 		}
 		if code := replyCode(err); code == 0 || code < 500 && !goOn {
-			return nil, c.outage("recipient "+a.Address, err, "")
+			return nil, c.outage("recipient "+a.Address, err, later(code))
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", a.Address, err))
 	}
@@ -130,9 +130,23 @@ func replyCode(err error) int {
 	return 0
 }
 
-// hint says which setting to look at when the server cannot be reached or
-// will not let us in.
-func hint(err error) string {
+// later says what to do about a refusal for now.
+func later(code int) string {
+	if code == 0 {
+		return ""
+	}
+	return "for now; servers do that to senders they do not know: it is tried again, in preflight do so yourself in ten minutes"
+}
+
+// connectHint says which setting to look at when the server cannot be reached
+// or will not let us in.
+func (c *conversation) connectHint(err error) string {
+	switch {
+	case c.conn == nil:
+		return "check [email] smtp_host and smtp_port: nobody answers there"
+	case errors.Is(context.Cause(c.ctx), context.DeadlineExceeded):
+		return "check [email] smtp_usessl: a server that says nothing may wait for TLS from the first byte, as on port 465"
+	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		if _, ok := errors.AsType[x509.HostnameError](err); ok {
 			return "check [email] smtp_host: the certificate is for another name"
@@ -142,17 +156,18 @@ func hint(err error) string {
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
 		return "the server does not speak TLS on this port: check [email] smtp_port, smtp_usessl and smtp_usetls"
 	}
-	if _, ok := errors.AsType[*net.DNSError](err); ok {
-		return "check [email] smtp_host"
+	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.EOF) {
+		return "" // the connection broke off
 	}
 	switch code := replyCode(err); {
 	case code == 530:
 		return "check [email] smtp_usetls, smtp_usessl and smtp_login"
 	case code > 530 && code < 540, code == 454:
 		return "check [email] smtp_username and smtp_password"
-	case errors.Is(err, mail.ErrNoSupportedAuthDiscovered):
-		return "the server offers no login that we may use: check [email] smtp_login, and smtp_usetls or smtp_usessl, " +
-			"without which no password is sent"
+	case code > 0:
+		return ""
 	}
-	return ""
+	// The library has no names for these.
+	return "the server does not offer on this port what [email] smtp_usetls or smtp_login ask for; " +
+		"most take a login only after TLS, and no password is sent without it"
 }

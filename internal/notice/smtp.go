@@ -6,13 +6,16 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
 	netmail "net/mail"
 	"os"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/wneessen/go-mail"
 
@@ -69,6 +72,10 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 	if o.Login && o.Username == "" {
 		return nil, errors.New("smtp_login needs smtp_username")
 	}
+	if o.Login && !o.StartTLS && !o.ImplicitTLS && !onThisHost(o.Host) {
+		// From what CRAM-MD5 sends, the password can be guessed at leisure.
+		return nil, fmt.Errorf("smtp_login would show the password on the way to %s; set smtp_usetls or smtp_usessl", o.Host)
+	}
 	var err error
 	if s.from, err = netmail.ParseAddress(o.From); err != nil {
 		return nil, fmt.Errorf("sender %q: %w", o.From, err)
@@ -94,6 +101,12 @@ func NewSMTP(o SMTPOptions) (*SMTP, error) {
 		}
 	}
 	return s, nil
+}
+
+// onThisHost reports whether a name is that of this host for the mail library,
+// which sends a password in the clear to no other.
+func onThisHost(host string) bool {
+	return host == "localhost" || host == "127.0.0.1" || host == "::1"
 }
 
 func defaultPort(o SMTPOptions) int {
@@ -197,9 +210,15 @@ func (s *SMTP) dial(ctx context.Context) (*conversation, error) {
 	c.Client, err = client.DialToSMTPClientWithContext(ctx)
 	if err != nil {
 		c.close()
-		return nil, c.outage("connect", err, hint(err))
+		return nil, c.outage("connect", s.withoutPassword(err), c.connectHint(err))
 	}
 	return c, nil
+}
+
+// international reports whether a mail with an address needs SMTPUTF8. Names
+// and subjects do not: they are encoded.
+func international(a *netmail.Address) bool {
+	return strings.ContainsFunc(a.Address, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 // clientOptions are the options of the mail library. It makes the connection
@@ -212,6 +231,11 @@ func (s *SMTP) clientOptions(c *conversation) []mail.Option {
 		mail.WithTLSPolicy(mail.NoTLS),
 		mail.WithDialContextFunc(c.dial),
 	}
+	if !slices.ContainsFunc(append([]*netmail.Address{s.from}, s.to...), international) {
+		// The library asks for SMTPUTF8 wherever it is offered. A server that
+		// goes on to one without it must then return the mail.
+		opts = append(opts, mail.WithoutSMTPUTF8())
+	}
 	if s.o.Helo != "" {
 		opts = append(opts, mail.WithHELO(s.o.Helo))
 	}
@@ -223,10 +247,31 @@ func (s *SMTP) clientOptions(c *conversation) []mail.Option {
 		opts = append(opts, mail.WithSSL())
 	}
 	if s.o.Login {
-		// PLAIN and LOGIN send the password as it is, and the library refuses
-		// them without TLS, unless the server is on this host.
 		opts = append(opts, mail.WithUsername(s.o.Username), mail.WithPassword(s.o.Password),
 			mail.WithOpportunisticSMTPAuth(mail.SMTPAuthPlain, mail.SMTPAuthLogin, mail.SMTPAuthCramMD5))
 	}
 	return opts
+}
+
+// hiddenError is an error with another text.
+type hiddenError struct {
+	error
+	text string
+}
+
+func (e hiddenError) Error() string { return e.text }
+func (e hiddenError) Unwrap() error { return e.error }
+
+// withoutPassword takes the password out of an error, in all the forms in which
+// it was sent: a server may repeat a command that it does not like.
+func (s *SMTP) withoutPassword(err error) error {
+	if s.o.Password == "" {
+		return err
+	}
+	code := base64.StdEncoding.EncodeToString
+	return hiddenError{err, strings.NewReplacer(
+		code([]byte("\x00"+s.o.Username+"\x00"+s.o.Password)), "[secret]", // PLAIN
+		code([]byte(s.o.Password)), "[secret]", // LOGIN
+		s.o.Password, "[secret]",
+	).Replace(err.Error())}
 }

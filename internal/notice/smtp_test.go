@@ -318,6 +318,7 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	}{
 		{"both kinds of TLS", func(o *SMTPOptions) { o.StartTLS, o.ImplicitTLS = true, true }, "smtp_usessl"},
 		{"a login without a name", func(o *SMTPOptions) { o.Login = true }, "smtp_username"},
+		{"a login that others could read", func(o *SMTPOptions) { o.Host, o.Login, o.Username = "mail.example", true, "pipe" }, "smtp_usetls"},
 		{"no sender", func(o *SMTPOptions) { o.From = "" }, "sender"},
 		{"a sender that adds a header", func(o *SMTPOptions) { o.From = "a@b.example>\r\nBcc: <x@y.example" }, "sender"},
 		{"no recipient", func(o *SMTPOptions) { o.To = nil }, "recipient"},

@@ -99,7 +99,13 @@ func TestTail(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Tail(fifo); err == nil {
-		t.Error("a FIFO was read")
+	secret, link := filepath.Join(dir, "secret"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o600), os.Symlink(secret, link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, link} {
+		if got, err := Tail(path); err != nil || got != notAFile {
+			t.Errorf("%s: %q, %v; want %q", path, got, err, notAFile)
+		}
 	}
 }

@@ -136,3 +136,13 @@ func Run(ctx context.Context, c Command) (string, error) {
 }
 
 func lastPart(b []byte) []byte { return b[max(0, len(b)-1000):] }
+
+// Dir makes a temporary directory that servers of other users can reach, as a
+// test's own cannot be. The caller removes it.
+func Dir(prefix string) (string, error) {
+	dir, err := os.MkdirTemp("", prefix)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
+}
