@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"longhaul/internal/resultdir"
 )
 
 func TestExitStatusTellsAUsageMistakeFromAFailure(t *testing.T) {
@@ -114,10 +116,12 @@ func TestTheWorkerEndsWithTheStatusOfItsCommand(t *testing.T) {
 	w := newWorld(t, nil)
 	self := must(os.Executable())(w)
 	input := w.write("raw", "input.fits", "data")
+	w.check(resultdir.Mark(w.path("results")))
 	for script, want := range map[string]int{
 		`cp "$DATAFILES" "$OUTDIR/copy"`: 0,
 		`exit 7`:                         7,
 		`true`:                           76, // no results
+		`exit 75`:                        70, // not as if it were the worker
 	} {
 		out := w.path("results", strings.ReplaceAll(t.Name()+script, "/", "_"))
 		cmd := exec.Command(self, "worker", "--", "/bin/sh", "-c", script)

@@ -50,9 +50,11 @@ type statusView struct {
 func statusPage(s operator.Status) *page {
 	v := &statusView{Status: s}
 	v.line("%-40s %39s", cut(s.Survey+" at "+s.Institution, 40), operator.Stamp(s.At)+" UTC")
+	v.pauses()
 	v.line("")
 	v.daemons()
 	v.outages()
+	v.recent()
 	v.counts()
 	v.space()
 	v.downloads()
@@ -70,6 +72,29 @@ func (v *statusView) title(i int, title string) string {
 		title = ""
 	}
 	return fmt.Sprintf(sectionFormat, title)
+}
+
+// pauses comes first: whoever wonders why nothing moves need not look further.
+func (v *statusView) pauses() {
+	for _, p := range v.Pauses {
+		v.line("")
+		v.line("%s%s since %s (%s), by %s", v.title(0, "PAUSED"), p.Kind, operator.Stamp(p.Since), v.ago(p.Since), p.By())
+		if p.Reason != "" {
+			v.wrapped(v.title(1, ""), cut(p.Reason, 3*(pageWidth-11)))
+		}
+		next := ""
+		if p.Breaker {
+			next = fmt.Sprintf("probe %d at %s, or: ", p.Probes+1, operator.Stamp(p.ProbeAt))
+		}
+		v.line("%s%slonghaul resume %s", v.title(1, ""), next, p.Kind)
+	}
+}
+
+// recent is what happened of late, also what is over by now.
+func (v *statusView) recent() {
+	for i, e := range v.Recent {
+		v.line("%s%s  %s", v.title(i, "Lately"), e.At.UTC().Format(time.TimeOnly), cut(e.Note, pageWidth-21))
+	}
 }
 
 func (v *statusView) daemons() {

@@ -68,6 +68,12 @@ func (r *reader) checkJobPooler() {
 	r.atLeastDuration("jobpooler.retry_wait", p.RetryWait, 0)
 	r.notShorter("jobpooler.retry_wait_max", p.RetryWaitMax, "retry_wait", p.RetryWait)
 	r.atLeastDuration("jobpooler.lost_after", p.LostAfter, time.Minute)
+	r.atLeast("jobpooler.breaker_failures", p.BreakerFailures, 0)
+	r.atLeast("jobpooler.breaker_quick", p.BreakerQuick, 0)
+	if p.BreakerFailures > 0 && p.BreakerQuick > p.BreakerFailures {
+		r.add("jobpooler.breaker_quick", fmt.Sprintf("is %d", p.BreakerQuick),
+			fmt.Sprintf("it must be at most breaker_failures, which is %d", p.BreakerFailures))
+	}
 	if p.LocalSpool != "" {
 		r.absolute("jobpooler.local_spool", p.LocalSpool)
 	}

@@ -44,6 +44,9 @@ func Default() *Config {
 			RetryWait:      Duration(time.Minute),
 			RetryWaitMax:   Duration(6 * time.Hour),
 			LostAfter:      Duration(time.Hour),
+
+			BreakerFailures: 10,
+			BreakerQuick:    5,
 		},
 		Processing: Processing{Longhaul: "longhaul"},
 		Upload:     Upload{VersionNum: "PIPELINE:{longhaul}"},

@@ -202,6 +202,8 @@ func mistakesInSettings() map[string]spoilt {
 		"fear of the queue":      add(results, `max_jobs_queued = 0`, `21: jobpooler.max_jobs_queued: is 0; it must be at least 1, or no job would be submitted for fear of being queued`),
 		"unknown queue manager":  add(results, `queue_manager = "cron"`, `21: jobpooler.queue_manager: is "cron"; it must be "local"`),
 		"name with a blank":      add(results, `job_basename = "my job"`, `21: jobpooler.job_basename: is "my job", which not every batch system would take; begin with a letter, and use at most 32 letters, digits, _ and -`),
+		"negative breaker":       add(results, `breaker_failures = -1`, `21: jobpooler.breaker_failures: is -1; it must be at least 0`),
+		"breaker never trips":    add(results, `breaker_quick = 11`, `21: jobpooler.breaker_quick: is 11; it must be at most breaker_failures, which is 10`),
 		"spool relative":         add(results, `local_spool = "spool"`, `21: jobpooler.local_spool: is "spool", which is no absolute path; begin it with /`),
 		"no program":             add(scratch, `longhaul = ""`, `23: processing.longhaul: is empty; give it, as longhaul = "longhaul"`),
 		"unknown placeholder":    one(version, "version_num = 'X:{presto}'\n", `24: upload.version_num: has the unknown placeholder {presto}; use {longhaul} or {git:/path/of/checkout}`),

@@ -131,6 +131,8 @@ type JobPooler struct {
 	JobBasename          string   `toml:"job_basename"`
 	RetryWait            Duration `toml:"retry_wait"`
 	RetryWaitMax         Duration `toml:"retry_wait_max"`
+	BreakerFailures      int      `toml:"breaker_failures"`  // in a row pause submissions; 0: never
+	BreakerQuick         int      `toml:"breaker_quick"`     // of them that must have failed at once
 	LostAfter            Duration `toml:"lost_after"`        // a job that the queue manager does not know for so long is lost
 	StderrIsFailure      bool     `toml:"stderr_is_failure"` // the original's rule
 	LocalSpool           string   `toml:"local_spool"`

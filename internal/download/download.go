@@ -68,6 +68,7 @@ type Downloader struct {
 	seen         map[string]sighting
 	namesRefused int  // in the polled directory, as it was logged
 	saidFull     bool // that there is no room has been logged
+	saidHeld     bool // that downloads are paused has been logged
 }
 
 // New returns a Downloader.
@@ -113,6 +114,20 @@ func (d *Downloader) Pass(ctx context.Context) error {
 		errs = append(errs, part(ctx))
 	}
 	return errors.Join(append(errs, d.lasting(errs)...)...)
+}
+
+// held reports whether a person has paused downloads, and tells the log once.
+func (d *Downloader) held(ctx context.Context) (bool, error) {
+	p, held, err := d.Store.Paused(ctx, pipeline.PauseDownloads)
+	if held != d.saidHeld && err == nil {
+		d.saidHeld = held
+		if held {
+			d.Log.Warn("downloads are paused", "since", p.Since.Format(time.RFC3339), "by", p.Actor, "why", p.Reason)
+		} else {
+			d.Log.Info("downloads go on")
+		}
+	}
+	return held, err
 }
 
 // Wait returns when no transfer is running.

@@ -21,6 +21,9 @@ func (d *Downloader) request(ctx context.Context) error {
 	if d.Restorer == nil || d.Now().Before(d.notBefore) {
 		return nil
 	}
+	if held, err := d.held(ctx); held || err != nil {
+		return err
+	}
 	number, err := d.requestSize(ctx)
 	if err != nil || number == 0 {
 		return err

@@ -9,11 +9,15 @@ import (
 	"longhaul/internal/pipeline"
 )
 
-// start begins as many downloads as there are slots and space for.
+// start begins as many downloads as there are slots and space for, unless
+// downloads are paused. Those that run go on to their end.
 func (d *Downloader) start(ctx context.Context) error {
 	slots := d.slots()
 	if slots <= 0 {
 		return nil
+	}
+	if held, err := d.held(ctx); held || err != nil {
+		return err
 	}
 	due, err := d.Store.DueFiles(ctx, slots)
 	if err != nil {

@@ -43,6 +43,18 @@ func (s *Store) events(ctx context.Context, where string, args ...any) ([]pipeli
 		}, args...)
 }
 
+// RecentSystemEvents returns the lines of the history about the system as a
+// whole since a time, at most limit, the latest first.
+func (s *Store) RecentSystemEvents(ctx context.Context, since time.Time, limit int) ([]pipeline.Event, error) {
+	all, err := s.events(ctx, `WHERE entity = 'system' AND entity_id = 0 ORDER BY id DESC LIMIT ?`, limit)
+	for i, e := range all {
+		if e.At.Before(since) {
+			return all[:i], err
+		}
+	}
+	return all, err
+}
+
 // LastEvent returns the ID of the newest line of the history, 0 if there is none.
 func (s *Store) LastEvent(ctx context.Context) (int64, error) {
 	var id int64

@@ -11,11 +11,11 @@ import (
 )
 
 const jobColumns = `jobs.id, jobs.name, jobs.stage, jobs.product, jobs.group_key, jobs.metadata, jobs.size,
-	jobs.attempts, jobs.next_try_at, jobs.status, jobs.details, jobs.created_at, jobs.updated_at`
+	jobs.attempts, jobs.site_faults, jobs.next_try_at, jobs.status, jobs.details, jobs.created_at, jobs.updated_at`
 
 func scanJob(rows *sql.Rows, j *pipeline.Job) error {
 	return rows.Scan(&j.ID, &j.Name, &j.Stage, &j.Product, &j.GroupKey, jsonScanner{&j.Metadata}, &j.Size,
-		&j.Attempts, timeScanner{&j.NextTry}, &j.Status, &j.Details, timeScanner{&j.CreatedAt}, timeScanner{&j.UpdatedAt})
+		&j.Attempts, &j.SiteFaults, timeScanner{&j.NextTry}, &j.Status, &j.Details, timeScanner{&j.CreatedAt}, timeScanner{&j.UpdatedAt})
 }
 
 // UngroupedFiles returns the files that are here and belong to no job yet.
@@ -137,16 +137,21 @@ func (s *Store) DueJobs(ctx context.Context, limit int) ([]pipeline.Job, error) 
 		if len(due) >= limit {
 			break
 		}
-		some, err := query(ctx, s, "jobs to submit", `
-			SELECT `+jobColumns+` FROM jobs
-			 WHERE status = ? AND next_try_at <= ?
-			 ORDER BY next_try_at, id LIMIT ?`, scanJob, status, formatTime(s.now()), limit-len(due))
+		some, err := s.DueJobsIn(ctx, status, limit-len(due))
 		if err != nil {
 			return nil, err
 		}
 		due = append(due, some...)
 	}
 	return due, nil
+}
+
+// DueJobsIn is DueJobs for one status.
+func (s *Store) DueJobsIn(ctx context.Context, status pipeline.Status, limit int) ([]pipeline.Job, error) {
+	return query(ctx, s, "jobs to submit", `
+		SELECT `+jobColumns+` FROM jobs
+		 WHERE status = ? AND next_try_at <= ?
+		 ORDER BY next_try_at, id LIMIT ?`, scanJob, status, formatTime(s.now()), limit)
 }
 
 // JobsIn returns the jobs of one status, oldest first.
@@ -170,8 +175,10 @@ func (tx *txn) failJob(ctx context.Context, id pipeline.JobID, from pipeline.Sta
 	if err := tx.move(ctx, pipeline.EntityJob, int64(id), from, pipeline.Failed, details); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE jobs SET attempts = attempts + 1 WHERE id = ?`, id)
-	return err
+	if _, err := tx.ExecContext(ctx, `UPDATE jobs SET attempts = attempts + 1 WHERE id = ?`, id); err != nil {
+		return err
+	}
+	return tx.blameless(ctx, id)
 }
 
 // RetryJob schedules another try of a failed job and leaves a notice.
@@ -235,6 +242,9 @@ func (s *Store) KillJob(ctx context.Context, j pipeline.Job, deleteRaw bool, rea
 		if err := tx.move(ctx, pipeline.EntityJob, int64(j.ID), j.Status, pipeline.TerminalFailure, note("killed", reason)); err != nil {
 			return err
 		}
+		if err := tx.blameless(ctx, j.ID); err != nil {
+			return err
+		}
 		return tx.wantRawDeleted(ctx, j.ID, deleteRaw)
 	})
 }
@@ -247,20 +257,24 @@ var ErrRawDataGone = errors.New("its raw data is deleted; restore it and add it 
 // deleted, or is marked for deletion: the uploader may be deleting it now.
 func (s *Store) RetryGivenUpJob(ctx context.Context, id pipeline.JobID, reason string) error {
 	return s.write(ctx, fmt.Sprintf("retry job %d", id), func(tx *txn) error {
-		var gone int
-		err := tx.QueryRowContext(ctx, `
-			SELECT count(*) FROM job_files JOIN files ON files.id = job_files.file_id
-			 WHERE job_files.job_id = ? AND (files.status = 'deleted' OR files.delete_wanted = 1)`, id).Scan(&gone)
-		if err != nil {
+		if gone, err := tx.rawDataGone(ctx, id); err != nil {
 			return err
-		}
-		if gone > 0 {
+		} else if gone {
 			return ErrRawDataGone
 		}
 		if err := tx.moveJobToRetry(ctx, id, pipeline.TerminalFailure, tx.at, note("retried by hand", reason)); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE jobs SET attempts = 0, raw_needed = 1 WHERE id = ?`, id)
+		_, err := tx.ExecContext(ctx, `UPDATE jobs SET attempts = 0, raw_needed = 1 WHERE id = ?`, id)
 		return err
 	})
+}
+
+// rawDataGone reports whether a part of a job's input is deleted, or may be now.
+func (tx *txn) rawDataGone(ctx context.Context, id pipeline.JobID) (bool, error) {
+	var gone int
+	err := tx.QueryRowContext(ctx, `
+		SELECT count(*) FROM job_files JOIN files ON files.id = job_files.file_id
+		 WHERE job_files.job_id = ? AND (files.status = 'deleted' OR files.delete_wanted = 1)`, id).Scan(&gone)
+	return gone > 0, err
 }

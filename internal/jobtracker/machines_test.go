@@ -148,6 +148,55 @@ func operatorActs(t *testing.T, s *jobtracker.Store) {
 	ok(s.RetryFile(ctx, jobtrackertest.MakeFile(t, s, pipeline.Failed).ID, time.Time{}, ""))
 }
 
+// breakerWork makes the transitions of the breaker, and of jobs that are not to
+// blame.
+func breakerWork(t *testing.T, s *jobtracker.Store) {
+	t.Helper()
+	ctx := t.Context()
+	ok := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	given := jobtrackertest.MakeJob(t, s, pipeline.TerminalFailure)
+	subs, err := s.SubmitsOf(ctx, given.ID)
+	ok(err)
+	failed := []pipeline.SubmitID{subs[0].ID}
+	for _, status := range []pipeline.Status{pipeline.ProcessingFailed, pipeline.SubmissionFailed} {
+		failed = append(failed, jobtrackertest.MakeSubmit(t, s, status).ID)
+	}
+	next := jobtrackertest.MakeJob(t, s, pipeline.New)
+	running := jobtrackertest.MakeSubmit(t, s, pipeline.Running)
+	_, n, err := s.TripBreaker(ctx, jobtracker.Trip{Reason: "3 failed in a row", Submits: failed, ProbeAt: time.Now(), MostBack: 1})
+	if err != nil || n != 3 {
+		t.Errorf("TripBreaker = %d, %v; want 3 attempts given back", n, err)
+	}
+	end := jobtracker.End{Details: "no space", EndedAt: time.Now()}
+	ok(s.TakeBack(ctx, running, jobtracker.TakenBack{End: end, Disk: "scratch is full", Notice: pipeline.Notice{Kind: pipeline.NoticeOutage, Subject: "x"}}))
+	probe, err := s.BeginProbe(ctx, next, "probe-1", "local", "/results/probe-1", time.Now())
+	ok(err)
+	ok(s.TakeBack(ctx, probe, jobtracker.TakenBack{End: end}))
+	next, err = s.Job(ctx, next.ID)
+	ok(err)
+	probe, err = s.BeginProbe(ctx, next, "probe-2", "local", "/results/probe-2", time.Now())
+	ok(err)
+	ok(s.ResumeAfterProbe(ctx, probe.ID, pipeline.Notice{Kind: pipeline.NoticePause, Subject: "x"}))
+	all, err := s.SiteFaultedJobs(ctx)
+	ok(err)
+	for _, j := range all {
+		if j.Status == pipeline.Retrying {
+			ok(s.KillJob(ctx, j, false, ""))
+		}
+	}
+	ok(s.SubmitAccepted(ctx, probe.ID, "4711"))
+	probe.Status = pipeline.Running
+	ok(s.SubmitProcessed(ctx, probe, end))
+	if over, err := s.EndWorkersOutage(ctx); err != nil || !over {
+		t.Errorf("EndWorkersOutage = %v, %v; want it to be over", over, err)
+	}
+}
+
 func TestForbiddenTransitionsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := jobtrackertest.Open(t)

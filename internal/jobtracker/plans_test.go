@@ -26,7 +26,7 @@ var history = []string{
 
 // inHand are partial indexes that hold nothing but work: scanning them costs
 // what the work costs.
-var inHand = []string{"files_ungrouped", "files_to_delete", "notices_pending", "mails_unsent"}
+var inHand = []string{"files_ungrouped", "files_to_delete", "notices_pending", "mails_unsent", "jobs_site_faults"}
 
 // TestEveryTransition calls all methods that change a status or that a pass needs,
 // and records their SQL.
@@ -37,6 +37,7 @@ func TestEveryTransition(t *testing.T) {
 	makeAll(t, s)
 	operatorActs(t, s)
 	otherWork(t, s)
+	breakerWork(t, s)
 	t.Run("together they take every transition", func(t *testing.T) { everyTransition(t, s) })
 	t.Run("no SQL is forgotten", func(t *testing.T) { allRecorded(t, rec.statements()) })
 	t.Run("no pass scans history", func(t *testing.T) { noScans(t, s, rec.statements()) })
@@ -126,7 +127,7 @@ func scans(step string) (table string, bad bool) {
 	if i := slices.Index(word, "INDEX"); i > 0 && i+1 < len(word) && slices.Contains(inHand, word[i+1]) {
 		return table, false
 	}
-	harmless := []string{"outages", "json_each", "CONSTANT", "(subquery-1)"}
+	harmless := []string{"outages", "pauses", "json_each", "CONSTANT", "(subquery-1)"}
 	return table, slices.Contains(history, table) || !slices.Contains(harmless, table)
 }
 
@@ -191,7 +192,14 @@ func otherWork(t *testing.T, s *jobtracker.Store) {
 	sub = jobtrackertest.MakeSubmit(t, s, pipeline.Processed)
 	ok(nil, s.SubmitUploaded(ctx, sub, "1", "", true))
 
-	// Outages and mail.
+	// Pauses, outages and mail.
+	for _, kind := range pipeline.PauseKinds() {
+		ok(nil, s.Pause(ctx, kind, "maintenance"))
+		ok(s.Resume(ctx, kind, "done"))
+	}
+	ok(s.Pauses(ctx))
+	ok(s.LastEnds(ctx, 10))
+	ok(s.RecentSystemEvents(ctx, time.Time{}, 3))
 	n := pipeline.Notice{Kind: pipeline.NoticeOutage, Subject: "x"}
 	ok(nil, s.OutageBegan(ctx, pipeline.MailServer, "x", n))
 	ok(nil, s.OutageOver(ctx, pipeline.MailServer))

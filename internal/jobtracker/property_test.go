@@ -122,7 +122,7 @@ func notice(t *rapid.T) pipeline.Notice {
 
 // accept passes what a method may return to a caller with an old idea.
 func accept(t *rapid.T, err error) {
-	for _, fine := range []error{pipeline.ErrStale, pipeline.ErrForbidden, pipeline.ErrNotFound, jobtracker.ErrRawDataGone} {
+	for _, fine := range []error{pipeline.ErrStale, pipeline.ErrForbidden, pipeline.ErrNotFound, pipeline.ErrPaused, jobtracker.ErrRawDataGone} {
 		if errors.Is(err, fine) {
 			return
 		}
@@ -260,6 +260,32 @@ func (p *player) jobMoves() map[string]func(*rapid.T) error {
 		"give up job": func(t *rapid.T) error {
 			return s.GiveUpJob(t.Context(), pick(t, p.jobs).ID, "", rapid.Bool().Draw(t, "delete"), notice(t))
 		},
+		"take back": func(t *rapid.T) error {
+			b := jobtracker.TakenBack{End: jobtracker.End{EndedAt: time.Now()}, Disk: rapid.SampledFrom([]string{"", "full"}).Draw(t, "disk"), Notice: notice(t)}
+			return s.TakeBack(t.Context(), pick(t, p.submits), b)
+		},
+		"workers well": func(t *rapid.T) error { _, err := s.EndWorkersOutage(t.Context()); return err },
+		"pause":        func(t *rapid.T) error { return s.Pause(t.Context(), pipeline.PauseSubmissions, "") },
+		"resume":       func(t *rapid.T) error { _, err := s.Resume(t.Context(), pipeline.PauseSubmissions, ""); return err },
+		"trip": func(t *rapid.T) error {
+			trip := jobtracker.Trip{Reason: "x", ProbeAt: time.Now(), MostBack: rapid.IntRange(0, 2).Draw(t, "most")}
+			for _, sub := range p.submits {
+				if rapid.Bool().Draw(t, "failed") {
+					trip.Submits = append(trip.Submits, sub.ID)
+				}
+			}
+			_, _, err := s.TripBreaker(t.Context(), trip)
+			return err
+		},
+		"probe": func(t *rapid.T) error {
+			name := p.name()
+			sub, err := s.BeginProbe(t.Context(), pick(t, p.jobs), name, "local", name, time.Now())
+			if err == nil {
+				p.submits = append(p.submits, sub)
+			}
+			return err
+		},
+		"probe went well": func(t *rapid.T) error { return s.ResumeAfterProbe(t.Context(), pick(t, p.submits).ID, notice(t)) },
 		"kill": func(t *rapid.T) error {
 			return s.KillJob(t.Context(), pick(t, p.jobs), rapid.Bool().Draw(t, "delete"), "")
 		},

@@ -9,40 +9,51 @@ import (
 	"longhaul/internal/pipeline"
 )
 
-const submitColumns = `id, job_id, name, manager, queue_id, output_dir, status, details, node, version,
+const submitColumns = `id, job_id, name, manager, queue_id, output_dir, status, details, node, version, site_fault,
 	submitted_at, started_at, ended_at, created_at, updated_at`
 
 func scanSubmit(rows *sql.Rows, s *pipeline.Submit) error {
 	return rows.Scan(&s.ID, &s.JobID, &s.Name, &s.Manager, &s.QueueID, &s.OutputDir, &s.Status, &s.Details,
-		&s.Node, &s.Version, timeScanner{&s.SubmittedAt}, timeScanner{&s.StartedAt}, timeScanner{&s.EndedAt},
+		&s.Node, &s.Version, &s.SiteFault, timeScanner{&s.SubmittedAt}, timeScanner{&s.StartedAt}, timeScanner{&s.EndedAt},
 		timeScanner{&s.CreatedAt}, timeScanner{&s.UpdatedAt})
 }
 
 // BeginSubmit writes down the intent to hand a job to the queue manager under
 // a name that nothing else ever had. It returns pipeline.ErrStale if somebody
-// else was quicker.
-func (s *Store) BeginSubmit(ctx context.Context, j pipeline.Job, name, manager, outputDir string) (pipeline.Submit, error) {
-	sub := pipeline.Submit{JobID: j.ID, Name: name, Manager: manager, OutputDir: outputDir, Status: pipeline.Submitting}
-	err := s.write(ctx, fmt.Sprintf("begin submit of job %d", j.ID), func(tx *txn) error {
-		if err := tx.move(ctx, pipeline.EntityJob, int64(j.ID), j.Status, pipeline.Submitted, "submit "+name); err != nil {
+// else was quicker, and an error that wraps pipeline.ErrPaused while submissions
+// are paused.
+func (s *Store) BeginSubmit(ctx context.Context, j pipeline.Job, name, manager, outputDir string) (sub pipeline.Submit, err error) {
+	err = s.write(ctx, fmt.Sprintf("begin submit of job %d", j.ID), func(tx *txn) error {
+		if p, held, err := tx.paused(ctx, pipeline.PauseSubmissions); err != nil {
 			return err
+		} else if held {
+			return alreadyPaused(p)
 		}
-		res, err := tx.ExecContext(ctx, `
-			INSERT INTO job_submits (job_id, name, manager, output_dir, status, submitted_at, created_at, updated_at)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, j.ID, name, manager, outputDir, sub.Status, tx.at, tx.at, tx.at)
-		if err != nil {
-			return err
-		}
-		id, err := res.LastInsertId()
-		if err != nil {
-			return err
-		}
-		sub.ID = pipeline.SubmitID(id)
-		sub.SubmittedAt, _ = time.Parse(timeLayout, tx.at)
-		sub.CreatedAt, sub.UpdatedAt = sub.SubmittedAt, sub.SubmittedAt
-		return tx.record(ctx, pipeline.EntitySubmit, id, pipeline.Created, sub.Status, name)
+		sub, err = tx.beginSubmit(ctx, j, name, manager, outputDir)
+		return err
 	})
 	return sub, err
+}
+
+func (tx *txn) beginSubmit(ctx context.Context, j pipeline.Job, name, manager, outputDir string) (pipeline.Submit, error) {
+	sub := pipeline.Submit{JobID: j.ID, Name: name, Manager: manager, OutputDir: outputDir, Status: pipeline.Submitting}
+	if err := tx.move(ctx, pipeline.EntityJob, int64(j.ID), j.Status, pipeline.Submitted, "submit "+name); err != nil {
+		return sub, err
+	}
+	res, err := tx.ExecContext(ctx, `
+		INSERT INTO job_submits (job_id, name, manager, output_dir, status, submitted_at, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, j.ID, name, manager, outputDir, sub.Status, tx.at, tx.at, tx.at)
+	if err != nil {
+		return sub, err
+	}
+	id, err := res.LastInsertId()
+	if err != nil {
+		return sub, err
+	}
+	sub.ID = pipeline.SubmitID(id)
+	sub.SubmittedAt, _ = time.Parse(timeLayout, tx.at)
+	sub.CreatedAt, sub.UpdatedAt = sub.SubmittedAt, sub.SubmittedAt
+	return sub, tx.record(ctx, pipeline.EntitySubmit, id, pipeline.Created, sub.Status, name)
 }
 
 // SubmitAccepted records the queue manager's ID for a submit.
@@ -192,6 +203,9 @@ func (tx *txn) processed(ctx context.Context, sub pipeline.Submit, end End) erro
 	if err := tx.setRun(ctx, sub.ID, pipeline.Processed, end.Node, end.StartedAt, end.EndedAt); err != nil {
 		return err
 	}
+	if err := tx.blameless(ctx, sub.JobID); err != nil {
+		return err
+	}
 	return tx.move(ctx, pipeline.EntityJob, int64(sub.JobID), pipeline.Submitted, pipeline.Processed, end.Details)
 }
 
@@ -266,6 +280,9 @@ func (s *Store) UploadFailed(ctx context.Context, sub pipeline.Submit, details s
 // submitted again and nothing counts.
 func (s *Store) StopSubmit(ctx context.Context, sub pipeline.Submit, fail bool, reason string) error {
 	return s.write(ctx, fmt.Sprintf("stop submit %d", sub.ID), func(tx *txn) error {
+		if sub.Status != pipeline.Running && sub.Status != pipeline.Processed { // its job may have another submit by now
+			return fmt.Errorf("it is %s: %w", sub.Status, pipeline.ErrForbidden)
+		}
 		to, job := pipeline.RemovedByOperator, pipeline.Submitted
 		if fail {
 			to = pipeline.Stopped

@@ -36,6 +36,8 @@ func kindOf(k pipeline.NoticeKind) kind {
 		return kind{0, "daemon ended with an error", "a daemon ended with an error", "longhaul status"}
 	case pipeline.NoticeOutage:
 		return kind{1, "outage", "an outside system does not answer", "longhaul status"}
+	case pipeline.NoticePause:
+		return kind{1, "pause of submissions", "submissions were paused or go on", "longhaul status"}
 	case pipeline.NoticeTerminalFailure:
 		return kind{2, "given up", "a job or file was given up", "longhaul failures --full"}
 	case pipeline.NoticeRequestFailed:

@@ -148,6 +148,67 @@ func Outage(system pipeline.System, err error, since time.Time) pipeline.Notice 
 	return notice(pipeline.NoticeOutage, t.String(), "outage: the %s does not answer", system)
 }
 
+// PauseReport is what is known when the breaker pauses submissions.
+type PauseReport struct {
+	Reason   string
+	Last     pipeline.Submit // that failed
+	Failures int             // in a row
+	ProbeAt  time.Time       // of the first probe
+	At       time.Time
+}
+
+// Paused tells that the breaker has paused submissions.
+func Paused(r PauseReport) pipeline.Notice {
+	var t text
+	t.line("Submissions are paused: too many submits have failed in a row.")
+	t.line("")
+	t.time("Since", r.At)
+	t.field("What went wrong", r.Reason)
+	t.field("What happens next", "these failures do not count; no job loses an attempt by them.\n"+
+		"Single jobs are tried, the first not before "+r.ProbeAt.UTC().Format(timeFormat)+",\n"+
+		"then less and less often. When one goes well, all go on.")
+	t.field("What you can do", "mend the cause, a broken node perhaps, and run:\nlonghaul resume submissions")
+	t.line("")
+	t.field("Last submit", fmt.Sprintf("%d, named %s", r.Last.ID, r.Last.Name))
+	t.field("Node", r.Last.Node)
+	t.line("")
+	t.line("How things stand: longhaul status")
+	t.line("What failed, and how: longhaul failures --full")
+	return notice(pipeline.NoticePause, t.String(), "submissions are paused: the last %d submits failed in a row", r.Failures)
+}
+
+// GoOn tells that a probe went well, so that the breaker's pause is over.
+func GoOn(p pipeline.Pause, probe pipeline.Submit, after time.Duration, at time.Time) pipeline.Notice {
+	var t text
+	t.line("Submissions go on, after %s.", after)
+	t.line("")
+	t.time("Paused", p.Since)
+	t.time("Resumed", at)
+	t.field("Why they paused", p.Reason)
+	t.field("Why they go on", fmt.Sprintf("submit %d of job %d went well; it was probe %d.", probe.ID, probe.JobID, p.Probes))
+	t.line("")
+	t.line("How things stand: longhaul status")
+	return notice(pipeline.NoticePause, t.String(), "submissions go on after %s", after)
+}
+
+// WorkersDisk tells of a disk in trouble that a worker met on its node.
+func WorkersDisk(j pipeline.Job, sub pipeline.Submit, node, reason string, at time.Time) pipeline.Notice {
+	var t text
+	t.line("A worker found a disk full, or in trouble.")
+	t.line("")
+	t.time("When", at)
+	t.field("What it said", reason)
+	t.field("Node", node)
+	t.field("Job", label(j))
+	t.field("Submit", fmt.Sprintf("%d, named %s", sub.ID, sub.Name))
+	t.field("What happens next", "the job is submitted again by itself, after a wait that grows.\n"+
+		"It does not lose an attempt. Other jobs that meet the same\nare not told of one by one.")
+	t.field("What you can do", "make room, or mend the disk of the node.")
+	t.line("")
+	t.line("Which jobs wait for it: longhaul status")
+	return notice(pipeline.NoticeOutage, t.String(), "outage: a worker met a disk in trouble: %s", reason)
+}
+
 // Crash tells of a daemon that ends with an error.
 func Crash(daemon string, err error, at time.Time) pipeline.Notice {
 	var t text

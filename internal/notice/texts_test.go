@@ -59,6 +59,9 @@ func TestTexts(t *testing.T) {
 		"file given up":     FileGivenUp(file),
 		"request failed":    RequestFailed(request, "the archive says fail"),
 		"outage":            Outage(pipeline.CommonDatabase, errors.New("connection refused"), at),
+		"paused":            Paused(PauseReport{Reason: "the last 10 submits failed in a row, 8 of them within a minute of their start or by the site's fault; the last: exit status 127", Last: job.Submit, Failures: 10, ProbeAt: at.Add(time.Minute), At: at}),
+		"go on":             GoOn(pipeline.Pause{Since: at, Reason: "the last 10 submits failed in a row", Probes: 3}, pipeline.Submit{ID: 40, JobID: 12}, 7*time.Minute, at.Add(7*time.Minute)),
+		"workers disk":      WorkersDisk(job.Job, job.Submit, "node17", "exit status 75: worker on node17: not enough space in /data/results", at),
 		"crash":             Crash("uploader", errors.New("job-tracker: damaged"), at),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +116,7 @@ func TestTestMail(t *testing.T) {
 
 func TestEveryKindHasWords(t *testing.T) {
 	t.Parallel()
-	for _, k := range []pipeline.NoticeKind{pipeline.NoticeFailure, pipeline.NoticeTerminalFailure, pipeline.NoticeRequestFailed, pipeline.NoticeOutage, pipeline.NoticeCrash} {
+	for _, k := range []pipeline.NoticeKind{pipeline.NoticeFailure, pipeline.NoticeTerminalFailure, pipeline.NoticeRequestFailed, pipeline.NoticeOutage, pipeline.NoticePause, pipeline.NoticeCrash} {
 		if got := kindOf(k); got.urgency == kindOf("new").urgency {
 			t.Errorf("kind %s has no words of its own", k)
 		}

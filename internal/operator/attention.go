@@ -25,6 +25,9 @@ func (o *Operator) statusAttention(ctx context.Context, s *Status) error {
 	if held {
 		s.Attention = append(s.Attention, Attention{What: "the job-tracker was restored", Since: hold.At, Command: "longhaul doctor --repair"})
 	}
+	if err := o.attendPauses(ctx, s); err != nil {
+		return err
+	}
 	for _, d := range s.Daemons {
 		if d.State == DaemonStopped {
 			s.Attention = append(s.Attention, Attention{What: "the " + d.Name + " does not run", Command: systemctl(d.Name)})

@@ -45,6 +45,9 @@ func (o *Operator) explainFile(ctx context.Context, e *Explanation) error {
 // explainUnfetched is about a file that waits for its download.
 func (o *Operator) explainUnfetched(ctx context.Context, e *Explanation, f pipeline.File) error {
 	o.daemonRuns(e, downloader)
+	if err := o.notPaused(ctx, e, pipeline.PauseDownloads); err != nil {
+		return err
+	}
 	if err := o.answers(ctx, e, downloader, pipeline.FileServer, pipeline.LocalDisk); err != nil {
 		return err
 	}

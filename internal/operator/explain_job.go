@@ -24,6 +24,9 @@ func (o *Operator) explainJob(ctx context.Context, e *Explanation) error {
 	case pipeline.Processed:
 		e.because("it ended well at %s, and its results wait for the uploader", Stamp(j.UpdatedAt))
 		o.daemonRuns(e, uploader)
+		if err := o.notPaused(ctx, e, pipeline.PauseUploads); err != nil {
+			return err
+		}
 		if err := o.answers(ctx, e, uploader, pipeline.CommonDatabase, pipeline.LocalDisk); err != nil {
 			return err
 		}
@@ -46,7 +49,13 @@ func (o *Operator) explainJob(ctx context.Context, e *Explanation) error {
 // explainUnsubmitted is about a job that is not in the queue.
 func (o *Operator) explainUnsubmitted(ctx context.Context, e *Explanation, j pipeline.Job) error {
 	o.daemonRuns(e, jobpooler)
+	if err := o.notPaused(ctx, e, pipeline.PauseSubmissions); err != nil {
+		return err
+	}
 	if err := o.answers(ctx, e, jobpooler, pipeline.QueueManager, pipeline.LocalDisk); err != nil {
+		return err
+	}
+	if err := o.explainSiteFaults(ctx, e, j); err != nil {
 		return err
 	}
 	if j.Status == pipeline.Retrying {

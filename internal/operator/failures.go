@@ -133,7 +133,7 @@ func (o *Operator) failedFiles(ctx context.Context, g *grouping) error {
 func (o *Operator) failedJobs(ctx context.Context, g *grouping) error {
 	jobs, err := o.Store.Jobs(ctx, filterIn(pipeline.Failed, pipeline.Retrying, pipeline.TerminalFailure))
 	for _, j := range jobs {
-		if j.Status != pipeline.Retrying || j.Attempts > 0 {
+		if j.Status != pipeline.Retrying || j.Attempts > 0 || j.SiteFaults > 0 {
 			g.add(pipeline.EntityJob, Failure{ID: int64(j.ID), Name: j.Name, Status: j.Status, Details: j.Details,
 				At: j.UpdatedAt, Attempts: j.Attempts})
 		}

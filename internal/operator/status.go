@@ -14,8 +14,10 @@ type Status struct {
 	At          time.Time      `json:"at"`
 	Survey      string         `json:"survey"`
 	Institution string         `json:"institution"`
+	Pauses      []PauseView    `json:"pauses"`
 	Daemons     []Daemon       `json:"daemons"`
 	Outages     []OutageView   `json:"outages"`
+	Recent      []EventView    `json:"recent"`   // about the system as a whole, the latest first
 	Requests    map[string]int `json:"requests"` // of each status; so the next four
 	Files       map[string]int `json:"files"`
 	Attempts    map[string]int `json:"attempts"`
@@ -90,7 +92,7 @@ func (o *Operator) Status(ctx context.Context) (Status, error) {
 		return s, err
 	}
 	for _, part := range []func(context.Context, *Status) error{
-		o.statusOutages, o.statusCounts, o.statusRoom, o.statusDownloads, o.statusJobs, o.statusMail, o.statusAttention,
+		o.statusPauses, o.statusOutages, o.statusCounts, o.statusRoom, o.statusDownloads, o.statusJobs, o.statusMail, o.statusAttention,
 	} {
 		if err := part(ctx, &s); err != nil {
 			return s, err

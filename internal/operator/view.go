@@ -62,19 +62,20 @@ type AttemptView struct {
 
 // JobView is one job.
 type JobView struct {
-	ID        pipeline.JobID    `json:"id"`
-	Name      string            `json:"name"`
-	Stage     string            `json:"stage"`
-	Product   string            `json:"product"`
-	GroupKey  string            `json:"group_key"`
-	Metadata  map[string]string `json:"metadata"`
-	Size      int64             `json:"size"`
-	Attempts  int               `json:"attempts"`
-	NextTry   time.Time         `json:"next_try_at,omitzero"`
-	Status    pipeline.Status   `json:"status"`
-	Details   string            `json:"details"`
-	CreatedAt time.Time         `json:"created_at,omitzero"`
-	UpdatedAt time.Time         `json:"updated_at,omitzero"`
+	ID         pipeline.JobID    `json:"id"`
+	Name       string            `json:"name"`
+	Stage      string            `json:"stage"`
+	Product    string            `json:"product"`
+	GroupKey   string            `json:"group_key"`
+	Metadata   map[string]string `json:"metadata"`
+	Size       int64             `json:"size"`
+	Attempts   int               `json:"attempts"`
+	SiteFaults int               `json:"site_faults"`
+	NextTry    time.Time         `json:"next_try_at,omitzero"`
+	Status     pipeline.Status   `json:"status"`
+	Details    string            `json:"details"`
+	CreatedAt  time.Time         `json:"created_at,omitzero"`
+	UpdatedAt  time.Time         `json:"updated_at,omitzero"`
 }
 
 // SubmitView is one submit.
@@ -89,6 +90,7 @@ type SubmitView struct {
 	Details     string            `json:"details"`
 	Node        string            `json:"node"`
 	Version     string            `json:"version"`
+	SiteFault   bool              `json:"site_fault"`
 	SubmittedAt time.Time         `json:"submitted_at,omitzero"`
 	StartedAt   time.Time         `json:"started_at,omitzero"`
 	EndedAt     time.Time         `json:"ended_at,omitzero"`

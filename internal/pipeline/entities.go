@@ -56,19 +56,22 @@ type Attempt struct {
 
 // Job is one complete group of files to be processed by a stage.
 type Job struct {
-	ID        JobID
-	Name      string // of the observation, for people: the group's values joined
-	Stage     string
-	Product   string
-	GroupKey  string
-	Metadata  map[string]string // what the files' metadata agree in
-	Size      int64             // of the input files, bytes
-	Attempts  int               // submits that count
-	NextTry   time.Time
-	Status    Status
-	Details   string
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	ID       JobID
+	Name     string // of the observation, for people: the group's values joined
+	Stage    string
+	Product  string
+	GroupKey string
+	Metadata map[string]string // what the files' metadata agree in
+	Size     int64             // of the input files, bytes
+	Attempts int               // submits that count
+	// SiteFaults counts the submits in a row, up to the last one, for whose end
+	// the site is to blame.
+	SiteFaults int
+	NextTry    time.Time
+	Status     Status
+	Details    string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
 }
 
 // Submit is one submission of a job to the queue manager.
@@ -83,6 +86,7 @@ type Submit struct {
 	Details     string
 	Node        string // host that ran it, if known
 	Version     string // of the software that made the results, once read
+	SiteFault   bool   // the site is to blame for its end: it does not count
 	SubmittedAt time.Time
 	StartedAt   time.Time
 	EndedAt     time.Time

@@ -18,6 +18,8 @@ var (
 	// ErrOutage: something outside did not answer. Not a failure of the thing
 	// asked about: nothing is marked, no attempt is used up, ask again later.
 	ErrOutage = errors.New("outage")
+	// ErrPaused: a person or the breaker has stopped this for a while.
+	ErrPaused = errors.New("paused")
 	// ErrFatal: going on cannot help or would harm; the daemon stops.
 	ErrFatal = errors.New("fatal")
 )

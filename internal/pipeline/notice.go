@@ -12,6 +12,7 @@ const (
 	NoticeTerminalFailure NoticeKind = "terminal_failure" // a job or file was given up
 	NoticeRequestFailed   NoticeKind = "request_failed"   // a request to the archive was given up
 	NoticeOutage          NoticeKind = "outage"           // an outside system does not answer
+	NoticePause           NoticeKind = "pause"            // the breaker paused submissions, or they go on
 	NoticeCrash           NoticeKind = "crash"            // a daemon ended with an error
 )
 

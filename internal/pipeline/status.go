@@ -30,8 +30,8 @@ type (
 type Status string
 
 // The statuses, in the original pipeline's words. Submitting and Removed are
-// ours: the intent before the queue manager is asked, and a submit that an
-// operator took back.
+// ours: the intent before the queue manager is asked, and a submit that was
+// taken back, by an operator or because its job is not to blame for its end.
 const (
 	Created            Status = "" // before the row exists
 	Waiting            Status = "waiting"
@@ -65,7 +65,8 @@ const (
 // Transition is one allowed change of status.
 type Transition struct {
 	From, To Status
-	// Actor is who makes it: downloader, jobpooler, uploader, operator.
+	// Actor is who makes it: downloader, jobpooler, uploader, operator. Two of
+	// them can make the same one, each for a reason of its own.
 	Actor string
 	// When says in a few words what makes it happen; the diagrams show it.
 	When string
@@ -122,15 +123,16 @@ func Machines() []Machine {
 			{Retrying, Failed, "jobpooler", "it cannot be submitted"},
 			{Submitted, Processed, "jobpooler", "ended well, results are there"},
 			{Submitted, Failed, "jobpooler", "ended badly"},
-			{Submitted, Retrying, "jobpooler", "taken back, or never reached the queue"},
+			{Submitted, Retrying, "jobpooler", "taken back, refused during a pause, or never reached the queue"},
 			{Processed, Uploaded, "uploader", "committed and read back"},
 			{Processed, Failed, "uploader", "results cannot be uploaded"},
 			{Processed, Retrying, "operator", "stop-jobs --also-processed"},
-			{Failed, Retrying, "jobpooler", "attempts are left"},
+			{Failed, Retrying, "jobpooler", "attempts are left, or the breaker tripped: it does not count"},
 			{Failed, TerminalFailure, "jobpooler", "max_attempts used up"},
 			{New, TerminalFailure, "operator", "kill-jobs"},
 			{Retrying, TerminalFailure, "operator", "kill-jobs"},
 			{TerminalFailure, Retrying, "operator", "retry-jobs"},
+			{TerminalFailure, Retrying, "jobpooler", "the breaker tripped: one of its failures does not count"},
 		}},
 		{EntitySubmit, []Transition{
 			{Created, Submitting, "jobpooler", "about to ask the queue manager"},
@@ -140,6 +142,9 @@ func Machines() []Machine {
 			{Running, ProcessingFailed, "jobpooler", "ended badly"},
 			{Running, Stopped, "operator", "stop-jobs --fail"},
 			{Running, RemovedByOperator, "operator", "stop-jobs"},
+			{Running, RemovedByOperator, "jobpooler", "the site is to blame for its end, or submissions are paused by the breaker"},
+			{ProcessingFailed, RemovedByOperator, "jobpooler", "the breaker tripped: it does not count"},
+			{SubmissionFailed, RemovedByOperator, "jobpooler", "the breaker tripped: it does not count"},
 			{Processed, Uploaded, "uploader", "committed and read back"},
 			{Processed, UploadFailed, "uploader", "results cannot be uploaded"},
 			{Processed, Stopped, "operator", "stop-jobs --also-processed --fail"},

@@ -45,6 +45,9 @@ func describe(st queue.State) string {
 	return strings.TrimSpace(s + " " + bracket(oneLine(st.Detail)))
 }
 
+// ofSite reports whether a worker says that the site is to blame for its end.
+func ofSite(st queue.State) bool { return st.Reason == queue.Exited && worker.SiteFault(st.ExitCode) }
+
 func bracket(s string) string {
 	if s == "" {
 		return ""
@@ -64,7 +67,7 @@ func quoteLast(log string, st queue.State) string {
 // worker's own comes last; unless the trouble was the worker's, it only repeats
 // how the command ended, and the command's line tells more.
 func lastLine(log string, st queue.State) string {
-	workers := st.Reason == queue.Exited && st.ExitCode >= worker.StatusInput && st.ExitCode <= worker.StatusSetup
+	workers := st.Reason == queue.Exited && worker.Own(st.ExitCode)
 	last := ""
 	for line := range strings.Lines(log) {
 		line = oneLine(line)

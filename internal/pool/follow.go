@@ -175,15 +175,15 @@ func (p *Pooler) verdict(sub pipeline.Submit, st queue.State, results bool, log 
 // operator took it back meanwhile, its end is kept for the history only.
 func (p *Pooler) end(ctx context.Context, sub pipeline.Submit, st queue.State, why string) error {
 	e := jobtracker.End{Details: why, Node: st.Node, StartedAt: st.StartedAt, EndedAt: st.EndedAt}
-	if e.EndedAt.IsZero() && st.Phase == queue.Finished {
-		e.EndedAt = p.Now() // no end at all is the mark of one that nobody saw
+	if now := p.Now(); e.EndedAt.IsZero() && st.Phase == queue.Finished || e.EndedAt.After(now) {
+		e.EndedAt = now // no end at all is the mark of one that nobody saw
 	}
 	var err error
 	if why == "" {
 		e.Details = strings.TrimSpace("results are there " + bracket(st.Detail))
 		err = p.Store.SubmitProcessed(ctx, sub, e)
 	} else {
-		err = p.Store.SubmitFailed(ctx, sub, e)
+		err = p.endBadly(ctx, sub, st, e)
 	}
 	switch {
 	case errors.Is(err, pipeline.ErrStale):
@@ -192,10 +192,24 @@ func (p *Pooler) end(ctx context.Context, sub pipeline.Submit, st queue.State, w
 		return err
 	case why == "":
 		p.Log.Info("job processed", "job", sub.JobID, "submit", sub.ID, "node", st.Node)
-	default:
-		p.Log.Error("job failed", "job", sub.JobID, "submit", sub.ID, "node", st.Node, "err", why)
 	}
 	delete(p.unknownSince, sub.ID)
 	delete(p.cancelledSince, sub.ID)
+	return nil
+}
+
+// endBadly records a bad end: a failure of the job, unless it is not to blame.
+func (p *Pooler) endBadly(ctx context.Context, sub pipeline.Submit, st queue.State, e jobtracker.End) error {
+	of, err := p.faultOf(ctx, st)
+	if err != nil {
+		return err
+	}
+	if of != jobsFault {
+		return p.takeBack(ctx, sub, e, of)
+	}
+	if err := p.Store.SubmitFailed(ctx, sub, e); err != nil {
+		return err
+	}
+	p.Log.Error("job failed", "job", sub.JobID, "submit", sub.ID, "node", st.Node, "err", e.Details)
 	return nil
 }

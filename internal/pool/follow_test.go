@@ -15,8 +15,8 @@ import (
 
 func TestWhatAnEndMeans(t *testing.T) {
 	t.Parallel()
-	ordinary := newRig(t)
-	strict := newRig(t, func(c *config.Config) { c.JobPooler.StderrIsFailure = true })
+	ordinary := newRig(t, withoutBreaker)
+	strict := newRig(t, withoutBreaker, func(c *config.Config) { c.JobPooler.StderrIsFailure = true })
 	for _, tt := range []struct {
 		name     string
 		original bool // stderr_is_failure, the original's rule
@@ -50,8 +50,14 @@ func TestWhatAnEndMeans(t *testing.T) {
 			r.fake.End(n, 2, "reading\nno such zaplist\nworker on node3: search ended with exit status 2\n")
 		}, pipeline.Failed, "exit status 2: no such zaplist"},
 		{"the worker's words if the trouble was its own", false, false, func(r *rig, n string) {
+			r.fake.End(n, 71, "a harmless warning\nworker on node3: input: it changed\n")
+		}, pipeline.Failed, "exit status 71: worker on node3: input: it changed"},
+		{"a disk of the site that is full", false, false, func(r *rig, n string) {
 			r.fake.End(n, 75, "a harmless warning\nworker on node3: results: no space\n")
-		}, pipeline.Failed, "exit status 75: worker on node3: results: no space"},
+		}, pipeline.Retrying, "the site's fault, does not count: exit status 75: worker on node3: results: no space"},
+		{"a disk that failed after the results were in place", false, true, func(r *rig, n string) {
+			r.fake.End(n, 77, "worker on node3: sync: input/output error\n")
+		}, pipeline.Retrying, "exit status 77: worker on node3"},
 		{"hostile words are made harmless", false, false, func(r *rig, n string) {
 			r.fake.End(n, 1, "\x1b[31m\xff\x00\r"+strings.Repeat("é", 400))
 		}, pipeline.Failed, "exit status 1: [31m\uFFFD é"},
@@ -70,6 +76,8 @@ func TestWhatAnEndMeans(t *testing.T) {
 		status, attempts, submit := tt.want, 0, pipeline.Processed
 		if status == pipeline.Failed {
 			status, attempts, submit = pipeline.Retrying, 1, pipeline.ProcessingFailed // the same pass decides
+		} else if status == pipeline.Retrying {
+			submit = pipeline.RemovedByOperator
 		}
 		got, sub := r.jobs()[id-1], r.submits(id)[0]
 		if got.Status != status || got.Attempts != attempts || sub.Status != submit || !strings.Contains(got.Details, tt.details) {

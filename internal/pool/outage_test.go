@@ -90,7 +90,7 @@ func TestOneJobWithoutItsLogDoesNotHoldUpTheOthers(t *testing.T) {
 // With the accounting down, each call costs its time-out.
 func TestAPassDoesNotAskForEveryLogInVain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRig(t, withoutBreaker)
 	for i := range 20 {
 		r.one(10 + i)
 	}

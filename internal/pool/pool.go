@@ -8,7 +8,8 @@
 //
 // A job fails for what itself did, or for what is certain about its input and
 // its results. Where the queue manager or a disk does not answer, the job waits,
-// and others go on.
+// and others go on. What a worker says of a disk in trouble is no failure of the
+// job; and when too many fail in a row, the breaker pauses submissions.
 //
 // How a batch system is spoken to is the business of package queue; what a job
 // does on its node is that of package worker.
@@ -53,6 +54,7 @@ type Pooler struct {
 	cancelledSince map[pipeline.SubmitID]time.Time
 	said           map[string]bool // warnings that are given once
 	unread         int             // error logs in a row that could not be had in this pass
+	paused         *pipeline.Pause // of submissions, as the log was told; nil: none
 }
 
 // errHeld marks what keeps one job from going on, and others not: its input,
@@ -85,7 +87,7 @@ func New(opt Options) *Pooler {
 func (p *Pooler) Pass(ctx context.Context) error {
 	p.unread = 0
 	settled := p.settle(ctx)
-	errs := []error{settled, p.follow(ctx), p.decide(ctx), p.group(ctx)}
+	errs := []error{settled, p.follow(ctx), p.watchBreaker(ctx), p.decide(ctx), p.group(ctx)}
 	if settled == nil && ctx.Err() == nil {
 		errs = append(errs, p.submit(ctx))
 	}

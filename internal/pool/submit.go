@@ -15,6 +15,7 @@ import (
 
 	"longhaul/internal/config"
 	"longhaul/internal/crashpoint"
+	"longhaul/internal/jobtracker"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
 	"longhaul/internal/resultdir"
@@ -22,8 +23,18 @@ import (
 )
 
 // submit hands over jobs while the limits allow: retries first, then new ones.
-// A job that is held up does not hold up the others.
+// A job that is held up does not hold up the others. While submissions are
+// paused there are at most the breaker's probes.
 func (p *Pooler) submit(ctx context.Context) error {
+	pause, held, err := p.Store.Paused(ctx, pipeline.PauseSubmissions)
+	switch {
+	case err != nil:
+		return err
+	case held && pause.Breaker:
+		return p.probe(ctx, pause)
+	case held:
+		return nil
+	}
 	var errs []error
 	heldUp := make(map[pipeline.JobID]bool)
 	for submitted := -1; submitted != 0 && ctx.Err() == nil; {
@@ -37,10 +48,12 @@ func (p *Pooler) submit(ctx context.Context) error {
 				break
 			}
 			p.Progress()
-			err := p.submitJob(ctx, j)
+			err := p.submitJob(ctx, j, nil)
 			if err == nil {
 				submitted++
 				continue
+			} else if errors.Is(err, pipeline.ErrPaused) { // just now
+				return errors.Join(errs...)
 			}
 			errs = append(errs, fmt.Errorf("submit job %d %s: %w", j.ID, j.Name, err))
 			if !errors.Is(err, errHeld) {
@@ -107,8 +120,9 @@ func (p *Pooler) roomInQueue(ctx context.Context) (int, error) {
 }
 
 // submitJob writes the intent down, asks the queue manager, and writes down
-// what it said. If it did not answer, the next pass settles the submission.
-func (p *Pooler) submitJob(ctx context.Context, j pipeline.Job) error {
+// what it said. If it did not answer, the next pass settles the submission. In a
+// pause by the breaker the job is its probe.
+func (p *Pooler) submitJob(ctx context.Context, j pipeline.Job, pause *pipeline.Pause) error {
 	spec, outputDir, err := p.prepare(ctx, j)
 	if errors.Is(err, errCannotRun) {
 		p.Log.Error("job cannot be submitted", "job", j.ID, "name", j.Name, "err", err)
@@ -116,7 +130,12 @@ func (p *Pooler) submitJob(ctx context.Context, j pipeline.Job) error {
 	} else if err != nil {
 		return err
 	}
-	sub, err := p.Store.BeginSubmit(ctx, j, spec.Name, p.Manager.Kind(), outputDir)
+	var sub pipeline.Submit
+	if pause == nil {
+		sub, err = p.Store.BeginSubmit(ctx, j, spec.Name, p.Manager.Kind(), outputDir)
+	} else {
+		sub, err = p.Store.BeginProbe(ctx, j, spec.Name, p.Manager.Kind(), outputDir, p.Now().Add(p.probeWait(pause.Probes+1)))
+	}
 	if err != nil {
 		return unlessStale(err)
 	}
@@ -127,13 +146,25 @@ func (p *Pooler) submitJob(ctx context.Context, j pipeline.Job) error {
 	switch {
 	case errors.Is(err, queue.ErrRejected):
 		p.Log.Error("submission refused", "job", j.ID, "submit", sub.ID, "err", err)
-		return p.Store.SubmitRefused(ctx, sub, oneLine(err.Error()))
+		return p.refused(ctx, sub, oneLine(err.Error()), pause != nil)
 	case err != nil:
 		return unanswered(err)
 	}
 	p.Log.Info("job submitted", "job", j.ID, "name", j.Name, "stage", j.Stage, "submit", sub.ID,
 		"attempt", j.Attempts+1, "queue_id", id)
 	return p.Store.SubmitAccepted(ctx, sub.ID, id)
+}
+
+// refused records that the queue manager will not have a job. A queue that has
+// none at all would go through the whole survey in one pass.
+func (p *Pooler) refused(ctx context.Context, sub pipeline.Submit, why string, probe bool) error {
+	if probe {
+		return p.takeBack(ctx, sub, jobtracker.End{Details: why, EndedAt: p.Now()}, pauseFault)
+	}
+	if err := p.Store.SubmitRefused(ctx, sub, why); err != nil {
+		return err
+	}
+	return p.tripIfDue(ctx)
 }
 
 // unlessStale drops an error which says that an operator was quicker.

@@ -48,14 +48,17 @@ type Options struct {
 }
 
 // Uploader makes the passes. Passes do not overlap.
-type Uploader struct{ Options }
+type Uploader struct {
+	Options
+	saidHeld bool // that uploads are paused has been logged
+}
 
 // New returns an Uploader.
 func New(opt Options) *Uploader {
 	if opt.Progress == nil {
 		opt.Progress = func() {}
 	}
-	return &Uploader{opt}
+	return &Uploader{Options: opt}
 }
 
 // Pass uploads what is processed, oldest first, and deletes the raw data whose
@@ -67,6 +70,9 @@ func (u *Uploader) Pass(ctx context.Context) error {
 }
 
 func (u *Uploader) uploadAll(ctx context.Context) error {
+	if held, err := u.held(ctx); held || err != nil {
+		return err
+	}
 	processed, err := u.Store.SubmitsIn(ctx, pipeline.Processed)
 	if err != nil {
 		return err
@@ -84,6 +90,20 @@ func (u *Uploader) uploadAll(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// held reports whether a person has paused uploads, and tells the log once.
+func (u *Uploader) held(ctx context.Context) (bool, error) {
+	p, held, err := u.Store.Paused(ctx, pipeline.PauseUploads)
+	if held != u.saidHeld && err == nil {
+		u.saidHeld = held
+		if held {
+			u.Log.Warn("uploads are paused", "since", p.Since.Format(time.RFC3339), "by", p.Actor, "why", p.Reason)
+		} else {
+			u.Log.Info("uploads go on")
+		}
+	}
+	return held, err
 }
 
 // Errors by which an upload that did not happen is judged. What is neither of

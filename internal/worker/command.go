@@ -96,5 +96,9 @@ func commandError(ctx context.Context, name string, err error) error {
 	if status, ok := exit.Sys().(syscall.WaitStatus); ok && status.Signaled() {
 		return &trouble{128 + int(status.Signal()), fmt.Errorf("%s was killed: %s", name, unix.SignalName(status.Signal()))}
 	}
-	return &trouble{exit.ExitCode(), fmt.Errorf("%s ended with exit status %d", name, exit.ExitCode())}
+	status := exit.ExitCode()
+	if Own(status) {
+		status = StatusOther
+	}
+	return &trouble{status, fmt.Errorf("%s ended with exit status %d", name, exit.ExitCode())}
 }

@@ -5,7 +5,8 @@
 // What to do is in the environment, which the job pooler sets:
 //
 //	DATAFILES           absolute paths of the input files, separated by ';'
-//	OUTDIR              absolute path of the results directory; must not exist yet
+//	OUTDIR              absolute path of the results directory; must not exist
+//	                    yet, and must be on a marked results disk (resultdir)
 //	LONGHAUL_WORKSPACE  base working directory on the node; made if it is missing
 //	LONGHAUL_SUBMIT     the submit's unique name
 //
@@ -31,14 +32,21 @@
 // The exit status is the command's own, 128 + N if it was killed by signal N
 // or the worker was told to stop by it, or
 //
+//	70  the command's own status was one of those below; the line on standard
+//	    error has it
 //	71  an input file cannot be read, or changed while it was copied
 //	72  the workspace cannot be made or written
 //	73  the results cannot be written, or OUTDIR exists already
 //	74  the command cannot be started
-//	75  there is not enough space, for the input or the results
+//	75  there is not enough space now, for the input or the results
 //	76  the command left no results, or something that is not a file of its own
+//	77  a disk has failed, is read-only or is not mounted: that of the input, the
+//	    workspace or the results
 //	78  the environment is not as above
+//	79  a disk is too small for the input or the results, even if it were empty
 //
-// with a line on standard error that names the host. It leaves to the job
+// with a line on standard error that names the host. 72, 75 and 77 are the
+// site's fault and not the job's; a command that fails because it found a disk
+// full itself cannot be told from one that fails. It leaves to the job
 // pooler to decide what an end means, and to the command what results are.
 package worker

@@ -56,34 +56,35 @@ func inputSizes(inputs []string) ([]int64, error) {
 			err = &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
 		}
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, missingInput(err, path))
 			continue
 		}
 		sizes = append(sizes, st.Size())
 	}
 	if len(errs) > 0 {
-		return nil, failed(StatusInput, fmt.Errorf("input: %w", errors.Join(errs...)))
+		return nil, worst(fmt.Errorf("input: %w", errors.Join(errs...)), errs)
 	}
 	return sizes, nil
 }
 
-// checkSpace refuses what cannot fit into the file system of dir.
-func checkSpace(dir string, need int64, what string) error {
-	free, err := disk.Free(dir)
-	if err != nil {
-		return failed(StatusWorkspace, err)
+// worst gives several troubles one status: that of the site if all are the
+// site's, or else that of the first which is not. An input that is certainly
+// wrong does not become right with the disk of another.
+func worst(err error, all []error) error {
+	var first, t *trouble
+	for _, e := range all {
+		if errors.As(e, &t) && (first == nil || SiteFault(first.status) && !SiteFault(t.status)) {
+			first = t
+		}
 	}
-	if need > free {
-		return &trouble{StatusSpace, fmt.Errorf("not enough space in %s: %s needs %d bytes, %d are free", dir, what, need, free)}
-	}
-	return nil
+	return &trouble{first.status, err}
 }
 
 // copyIn copies one input and checks that the copy is what the input is.
 func copyIn(ctx context.Context, from, to string, size int64) error {
 	src, err := os.Open(from)
 	if err != nil {
-		return failed(StatusInput, err)
+		return missingInput(err, from)
 	}
 	defer src.Close()
 	before, err := src.Stat()
@@ -104,7 +105,7 @@ func copyIn(ctx context.Context, from, to string, size int64) error {
 	}
 	after, err := os.Stat(from)
 	if err != nil {
-		return failed(StatusInput, err)
+		return missingInput(err, from)
 	}
 	if n != size || after.Size() != size || !after.ModTime().Equal(before.ModTime()) || !os.SameFile(before, after) {
 		return failed(StatusInput, fmt.Errorf("%s changed while it was copied: it had %d bytes, %d were read, now it has %d", from, size, n, after.Size()))

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"longhaul/internal/disk"
 )
 
@@ -23,6 +21,9 @@ type item struct {
 // prepareOutput finds out before hours of computing whether the results will
 // have a place.
 func prepareOutput(outDir string) error {
+	if err := resultsMounted(outDir); err != nil {
+		return err
+	}
 	if err := disk.MakeDir(filepath.Dir(outDir)); err != nil {
 		return failed(StatusOutput, err)
 	}
@@ -45,6 +46,9 @@ func stageOut(ctx context.Context, results, outDir string) (err error) {
 	defer src.Close()
 	items, err := survey(src)
 	if err != nil {
+		return err
+	}
+	if err := resultsMounted(outDir); err != nil { // hours later
 		return err
 	}
 	parent := filepath.Dir(outDir)
@@ -210,26 +214,7 @@ func appear(ctx context.Context, partial, outDir string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	err := unix.Renameat2(unix.AT_FDCWD, partial, unix.AT_FDCWD, outDir, unix.RENAME_NOREPLACE)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
-		err = renameChecked(partial, outDir)
-	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: partial, New: outDir, Err: err}
-	}
 	// The results are there: if this fails, they may be gone after a power
 	// failure, so that the job must not count as done.
-	return disk.SyncDir(filepath.Dir(outDir))
-}
-
-// renameChecked is for file systems without RENAME_NOREPLACE, such as NFS. A
-// directory with something in it is not replaced by rename anyway; the check
-// is for an empty one.
-func renameChecked(from, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		return fs.ErrExist
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return unix.Rename(from, to)
+	return disk.RenameNew(partial, outDir)
 }

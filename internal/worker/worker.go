@@ -17,14 +17,21 @@ import (
 
 // The exit statuses for the worker's own trouble, as the package comment says.
 const (
+	StatusOther     = 70
 	StatusInput     = 71
 	StatusWorkspace = 72
 	StatusOutput    = 73
 	StatusCommand   = 74
 	StatusSpace     = 75
 	StatusResults   = 76
+	StatusDisk      = 77
 	StatusSetup     = 78
+	StatusTooSmall  = 79
 )
+
+// Own reports whether a status is the worker's own, so that its line in the
+// error log tells more than that of the command.
+func Own(status int) bool { return status >= StatusInput && status <= StatusTooSmall }
 
 // defaultGrace leaves half of the local queue's grace for cleaning up.
 const defaultGrace = 5 * time.Second
@@ -65,14 +72,6 @@ type trouble struct {
 
 func (t *trouble) Error() string { return t.err.Error() }
 func (t *trouble) Unwrap() error { return t.err }
-
-// failed makes a trouble. Whatever found no room is a matter of space.
-func failed(status int, err error) error {
-	if disk.IsFull(err) {
-		status = StatusSpace
-	}
-	return &trouble{status, err}
-}
 
 // stopped is the cause of a context that a signal ended.
 type stopped struct{ signal syscall.Signal }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"longhaul/internal/resultdir"
 )
 
 // TestMain makes this program a worker, so that tests can send it signals.
@@ -42,6 +44,9 @@ func newSite(t *testing.T, script string) *site {
 		Grace:   200 * time.Millisecond,
 		Warn:    func(err error) { t.Errorf("warned: %v", err) },
 	}}
+	if err := resultdir.Mark(dir); err != nil {
+		t.Fatal(err)
+	}
 	for i, path := range s.Inputs {
 		s.write(path, strings.Repeat(fmt.Sprint(i), i*copyBlock+5))
 	}
@@ -176,14 +181,24 @@ func TestTrouble(t *testing.T) {
 		{"links in a circle", `echo x > "$OUTDIR/x"; ln -s y "$OUTDIR/z"; ln -s z "$OUTDIR/y"`, nil, StatusResults, "link"},
 		{"a FIFO", `echo x > "$OUTDIR/x"; mkfifo "$OUTDIR/y"`, nil, StatusResults, "y"},
 		{"no such command", "", func(s *site) { s.Command = []string{"/no/such/command"} }, StatusCommand, "/no/such/command"},
-		{"missing inputs, all named", "", func(s *site) { s.Inputs = []string{"/no/a", s.Inputs[0], "/no/b"} }, StatusInput, "/no/b"},
+		{"a command that ends as if it were the worker", `exit 75`, nil, StatusOther, "exit status 75"},
+		{"missing inputs, all named", "", func(s *site) { s.Inputs = []string{s.dir + "/raw/a", s.Inputs[0], s.dir + "/raw/b"} }, StatusInput, "/raw/b"},
+		{"a missing input and a missing disk", "", func(s *site) { s.Inputs = []string{"/no/a", s.dir + "/raw/b"} }, StatusInput, "/no/a"},
+		{"inputs whose directory is missing", "", func(s *site) { s.Inputs = []string{"/no/a"} }, StatusDisk, "is its disk mounted?"},
+		{"inputs whose directory is empty", "", func(s *site) { s.Inputs = []string{s.Inputs[0], s.mkdir("mnt") + "/a"} }, StatusDisk, "is its disk mounted?"},
+		{"a results disk that is not mounted", "", func(s *site) {
+			if err := os.Remove(filepath.Join(s.dir, resultdir.Marker)); err != nil {
+				s.Fatal(err)
+			}
+		}, StatusDisk, "its disk may not be mounted"},
+		{"a results disk that goes away meanwhile", `echo x > "$OUTDIR/x"; rm "$DIR/` + resultdir.Marker + `"`, nil, StatusDisk, "its disk may not be mounted"},
 		{"an input that is a directory", "", func(s *site) { s.Inputs = []string{s.dir} }, StatusInput, "not a regular file"},
 		{"an input too large for the node", "", func(s *site) {
 			if err := os.Truncate(s.Inputs[1], 8<<40); err != nil {
 				s.Fatal(err)
 			}
-		}, StatusSpace, "8796093022213 bytes"},
-		{"results too large for the disk", `truncate -s 8T "$OUTDIR/big"`, nil, StatusSpace, "8796093022208 bytes"},
+		}, StatusTooSmall, "8796093022213 bytes"},
+		{"results too large for the disk", `truncate -s 8T "$OUTDIR/big"`, nil, StatusTooSmall, "8796093022208 bytes"},
 		{"a base that is a file", "", func(s *site) { s.Base = s.Inputs[0] + "/base" }, StatusWorkspace, "base"},
 		{"results below a file", "", func(s *site) { s.OutDir = filepath.Join(s.Inputs[0], "a", "b") }, StatusOutput, "s0.fits"},
 		{"a submit's name that climbs", "", func(s *site) { s.Submit = "../x" }, StatusSetup, "LONGHAUL_SUBMIT"},
@@ -202,6 +217,15 @@ func TestTrouble(t *testing.T) {
 			s.wantTrouble(err, tt.status, tt.text)
 		})
 	}
+}
+
+func (s *site) mkdir(name string) string {
+	s.Helper()
+	dir := filepath.Join(s.dir, name)
+	if err := os.Mkdir(dir, 0o750); err != nil {
+		s.Fatal(err)
+	}
+	return dir
 }
 
 func TestResultsAreNeverReplaced(t *testing.T) {
@@ -253,9 +277,8 @@ func TestNothingTheCommandLeavesRunningTouchesTheResults(t *testing.T) {
 	if err := Run(t.Context(), s.Options); err != nil {
 		t.Fatal(err)
 	}
-	if pid := strings.TrimSpace(s.read(filepath.Join(s.OutDir, "pid"))); alive(pid) {
-		t.Errorf("process %s is alive", pid)
-	}
+	pid := strings.TrimSpace(s.read(filepath.Join(s.OutDir, "pid")))
+	s.until("the end of what was killed", func() bool { return !alive(pid) })
 	s.wantNothingLeft()
 }
 

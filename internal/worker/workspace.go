@@ -30,12 +30,12 @@ func (w *workspace) results() string { return filepath.Join(w.dir, "results") }
 func (w *workspace) tmp() string     { return filepath.Join(w.dir, "tmp") }
 
 // newWorkspace makes a workspace for a submit.
-func newWorkspace(base, submit string) (ws *workspace, err error) {
+func newWorkspace(base, submit string) (_ *workspace, err error) {
 	dir, err := os.MkdirTemp(base, submit+".")
 	if err != nil {
 		return nil, err
 	}
-	ws = &workspace{dir: dir}
+	ws := &workspace{dir: dir}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, ws.remove())

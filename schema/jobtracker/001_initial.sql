@@ -78,6 +78,7 @@ CREATE TABLE jobs (
 	metadata    TEXT    NOT NULL DEFAULT '{}' CHECK (json_valid(metadata)),
 	size        INTEGER NOT NULL DEFAULT 0,        -- of its input files
 	attempts    INTEGER NOT NULL DEFAULT 0,        -- submits that count
+	site_faults INTEGER NOT NULL DEFAULT 0,        -- submits in a row, up to now, whose end was not its fault
 	next_try_at TEXT    NOT NULL DEFAULT '',
 	raw_needed  INTEGER NOT NULL DEFAULT 1 CHECK (raw_needed IN (0, 1)), -- given up, it may let go of its input
 	status      TEXT    NOT NULL CHECK (status IN ('new', 'submitted', 'processed', 'uploaded',
@@ -88,6 +89,7 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_status ON jobs (status, next_try_at, id);
 CREATE INDEX jobs_group ON jobs (group_key, id);
+CREATE INDEX jobs_site_faults ON jobs (id) WHERE site_faults > 0;
 
 CREATE TABLE job_files (
 	id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -111,6 +113,7 @@ CREATE TABLE job_submits (
 	details      TEXT    NOT NULL DEFAULT '',
 	node         TEXT    NOT NULL DEFAULT '',
 	version      TEXT    NOT NULL DEFAULT '',
+	site_fault   INTEGER NOT NULL DEFAULT 0 CHECK (site_fault IN (0, 1)), -- its end was not its job's fault
 	submitted_at TEXT    NOT NULL DEFAULT '',
 	started_at   TEXT    NOT NULL DEFAULT '',
 	ended_at     TEXT    NOT NULL DEFAULT '',
@@ -120,6 +123,10 @@ CREATE TABLE job_submits (
 CREATE INDEX job_submits_job ON job_submits (job_id, id);
 CREATE INDEX job_submits_status ON job_submits (status, id);
 CREATE INDEX job_submits_queue ON job_submits (queue_id);
+-- What the breaker looks at, in the order of the ends: a submit that an operator
+-- took back tells nothing.
+CREATE INDEX job_submits_ends ON job_submits (ended_at, id)
+	WHERE site_fault = 1 OR status IN ('processed', 'processing_failed', 'submission_failed', 'uploaded', 'upload_failed');
 -- A job is in the queue at most once.
 CREATE UNIQUE INDEX job_submits_live ON job_submits (job_id)
 	WHERE status IN ('submitting', 'running', 'processed');
@@ -168,4 +175,18 @@ CREATE TABLE outages (
 	since  TEXT NOT NULL,
 	error  TEXT NOT NULL,
 	PRIMARY KEY (system, daemon)
+) STRICT;
+
+-- What stands still until somebody resumes it, one row for each kind at most. The
+-- row stays: after a resume the breaker looks at later ends only.
+CREATE TABLE pauses (
+	kind       TEXT    PRIMARY KEY CHECK (kind IN ('downloads', 'submissions', 'uploads')),
+	since      TEXT    NOT NULL,
+	actor      TEXT    NOT NULL,                   -- a person, or the daemon
+	breaker    INTEGER NOT NULL DEFAULT 0 CHECK (breaker IN (0, 1)), -- the daemon's own, with probes
+	reason     TEXT    NOT NULL,
+	probe_at   TEXT    NOT NULL DEFAULT '',        -- the next probe is not made before
+	probes     INTEGER NOT NULL DEFAULT 0,         -- that were made
+	probe      INTEGER REFERENCES job_submits (id),-- the last one
+	resumed_at TEXT    NOT NULL DEFAULT ''         -- '' while it holds
 ) STRICT;

@@ -70,7 +70,16 @@ func rules() []rule {
 			  WHERE (SELECT count(*) FROM job_submits s WHERE s.job_id = jobs.id AND s.status = 'uploaded')
 			        <> (status = 'uploaded')`},
 		{"as many attempts of a job count as failed since it was last given up",
-			`SELECT 'job ' || id || ' has ' || attempts FROM jobs WHERE attempts <> (` + failures("job", "jobs") + `)`},
+			`SELECT 'job ' || id || ' has ' || attempts FROM jobs WHERE attempts <> (` + countingFailures + `)`},
+		{"a job that waits for the site is not done and has not failed otherwise",
+			`SELECT 'job ' || id || ' is ' || status FROM jobs
+			  WHERE site_faults <> 0 AND status NOT IN ('retrying', 'submitted')`},
+		{"a submit whose job is not to blame does not count",
+			`SELECT 'submit ' || id || ' is ' || status FROM job_submits
+			  WHERE site_fault = 1 AND status NOT IN ('removed', 'submission_failed')`},
+		{"only the breaker's pause, of submissions, has probes",
+			`SELECT kind FROM pauses WHERE breaker = 0 AND (probes <> 0 OR probe IS NOT NULL OR probe_at <> '')
+			     OR breaker = 1 AND (kind <> 'submissions' OR probe_at = '') OR (probes = 0) <> (probe IS NULL)`},
 		{"a submit that runs has a queue ID",
 			`SELECT 'submit ' || id FROM job_submits WHERE status = 'running' AND queue_id = ''`},
 
@@ -82,6 +91,20 @@ func rules() []rule {
 			`SELECT 'notice ' || notices.id FROM notices JOIN mails ON mails.id = mail_id WHERE mails.kind <> notices.kind`},
 	}
 }
+
+// countingFailures is failures for jobs, less those that the breaker gave back
+// since. That it tried a job again which was given up is no new beginning: such
+// an event follows at once that of the submit.
+const countingFailures = `
+	SELECT count(*) FILTER (WHERE e.entity = 'job') - count(*) FILTER (WHERE e.entity = 'submit') FROM events e
+	 WHERE (e.entity = 'job' AND e.entity_id = jobs.id AND e.became = 'failed'
+	        OR e.entity = 'submit' AND e.entity_id IN (SELECT s.id FROM job_submits s WHERE s.job_id = jobs.id)
+	           AND e.was IN ('processing_failed', 'submission_failed') AND e.became = 'removed')
+	   AND e.id > coalesce((SELECT max(r.id) FROM events r
+	                         WHERE r.entity = 'job' AND r.entity_id = jobs.id
+	                           AND r.was = 'terminal_failure' AND r.became = 'retrying'
+	                           AND NOT EXISTS (SELECT 1 FROM events g WHERE g.id = r.id - 1
+	                                              AND g.entity = 'submit' AND g.became = 'removed')), 0)`
 
 // failures counts how often the row of a table failed since an operator last
 // had it tried again from its first attempt.

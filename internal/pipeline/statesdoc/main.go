@@ -39,8 +39,27 @@ package ` + "`pipeline`" + `; the CHECK constraints of the database are held aga
 	for _, m := range machines {
 		section(&b, m)
 	}
+	b.WriteString(attempts)
 	return b.Bytes()
 }
+
+// attempts explains what the tables do not show.
+const attempts = `
+## What counts as an attempt
+
+A job that becomes ` + "`failed`" + ` has used up an attempt. These ends do not count, and a submit that is
+` + "`removed`" + ` never does:
+
+- An operator took the submit back.
+- The worker met trouble of the site: a disk that is full, read-only, failed or not mounted. The submit
+  is ` + "`removed`" + `, its job ` + "`retrying`" + ` after a wait that grows with each such end in a row.
+- The breaker tripped: ` + "`breaker_failures`" + ` submits failed in a row, ` + "`breaker_quick`" + ` of them within a minute of
+  their start. In one transaction submissions are paused and those failures are taken back: the
+  submits become ` + "`removed`" + `, a job that is ` + "`failed`" + `, or was given up by them, becomes ` + "`retrying`" + `, and each
+  gets its attempt back. A job that a person killed, or whose raw data is gone, stays as it is, and no
+  job gets back more than ` + "`max_attempts`" + ` in this way, so that one which always fails is given up.
+- The submit ended badly while the breaker held submissions paused, be it a probe or one of before.
+`
 
 // section writes the heading, diagram and table of one entity.
 func section(b *bytes.Buffer, m pipeline.Machine) {
