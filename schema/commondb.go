@@ -2,9 +2,10 @@ package schema
 
 import "embed"
 
-// CommonDB holds the migrations of the common database, one directory for each
-// kind of database system: commondb/sqlite/001_initial.sql and so on. They are
-// applied in the order of their names and never edited once released.
+// CommonDB holds the migrations of the common database, commondb/NNN_name.sql:
+// one text for all kinds of database systems, with words in braces for what
+// differs, which package commondb translates. They are applied in the order of
+// their names and never edited once released.
 //
-//go:embed commondb
+//go:embed commondb/*.sql
 var CommonDB embed.FS

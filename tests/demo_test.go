@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math/rand/v2"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -19,16 +20,25 @@ const demoLimit = 4 * time.Minute
 // runDemo runs 'longhaul demo --json' to its end and returns its report.
 func runDemo(t *testing.T, args ...string) demo.Report {
 	t.Helper()
+	return runDemoIn(t, nil, nil, args...)
+}
+
+// runDemoIn is runDemo with variables in its environment, and with somebody who
+// hears of each line that it says. The demo goes on when heard returns.
+func runDemoIn(t *testing.T, env []string, heard func(line string), args ...string) demo.Report {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program(t, "longhaul"), append([]string{"demo", "--json"}, args...)...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Env = append(os.Environ(), env...)
+	var stdout bytes.Buffer
+	said := &lines{heard: heard}
+	cmd.Stdout, cmd.Stderr = &stdout, said
 	cmd.WaitDelay = 10 * time.Second
 	timer := time.AfterFunc(demoLimit, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 	defer timer.Stop()
 	err := cmd.Run()
 	var r demo.Report
 	if jsonErr := json.Unmarshal(stdout.Bytes(), &r); jsonErr != nil {
-		t.Fatalf("longhaul demo: %v, and its output is no JSON (%v):\n%s\n%s", err, jsonErr, stdout.Bytes(), stderr.Bytes())
+		t.Fatalf("longhaul demo: %v, and its output is no JSON (%v):\n%s\n%s", err, jsonErr, stdout.Bytes(), said.all.Bytes())
 	}
 	if err != nil || !r.OK {
 		for _, c := range r.Checks {
@@ -36,9 +46,31 @@ func runDemo(t *testing.T, args ...string) demo.Report {
 				t.Errorf("%s: %s", c.Name, c.Note)
 			}
 		}
-		t.Fatalf("longhaul demo: %v\n%s", err, stderr.Bytes())
+		t.Fatalf("longhaul demo: %v\n%s", err, said.all.Bytes())
 	}
 	return r
+}
+
+// lines keeps what is written to it, and passes whole lines on.
+type lines struct {
+	all   bytes.Buffer
+	last  []byte
+	heard func(line string)
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.all.Write(p)
+	l.last = append(l.last, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.last, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		l.last = rest
+		if l.heard != nil {
+			l.heard(string(line))
+		}
+	}
 }
 
 func TestDemoProcessesItsSurvey(t *testing.T) {

@@ -171,14 +171,13 @@ type helpTexts struct {
 
 // knows says whether there is such a subcommand, with the flags in its arguments.
 func (h *helpTexts) knows(ctx context.Context, sub, args string) error {
-	text, ok := h.texts[sub]
-	if !ok {
-		out, err := exec.CommandContext(ctx, h.program, sub, "--help").CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		text = string(out)
-		h.texts[sub] = text
+	text, err := h.of(ctx, sub)
+	if err != nil {
+		return err
+	}
+	// A command of commands: the next word is one of them.
+	if words := strings.Fields(args); strings.Contains(text, "longhaul "+sub+" [command]") && len(words) > 0 {
+		return h.knows(ctx, sub+" "+words[0], strings.Join(words[1:], " "))
 	}
 	if !strings.Contains(text, "  longhaul "+sub) {
 		return fmt.Errorf("no such subcommand")
@@ -194,6 +193,19 @@ func (h *helpTexts) knows(ctx context.Context, sub, args string) error {
 		}
 	}
 	return nil
+}
+
+// of returns the help text of a subcommand.
+func (h *helpTexts) of(ctx context.Context, sub string) (string, error) {
+	if text, ok := h.texts[sub]; ok {
+		return text, nil
+	}
+	out, err := exec.CommandContext(ctx, h.program, append(strings.Fields(sub), "--help")...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	h.texts[sub] = string(out)
+	return string(out), nil
 }
 
 func TestPathsInTheDocumentsAreExamples(t *testing.T) {

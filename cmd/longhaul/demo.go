@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,8 @@ const (
 	mostBeams    = 500
 	demoPatience = time.Minute // for a survey of the usual size
 	perBeam      = 2 * time.Second
+	// A batch system starts a job when it pleases, and may be restarted meanwhile.
+	clusterPatience = 5
 )
 
 func newDemoCommand(p *program) *cobra.Command {
@@ -34,17 +37,31 @@ on 127.0.0.1 and is kept in one directory, which is removed when all went well.
 
 The archive misbehaves: one transfer is cut, one corrupted, one file is gone; one
 job fails once, one always. At the end what came out is compared with what was
-made up. A demo that was interrupted goes on with --dir.`,
+made up. A demo that was interrupted goes on with --dir.
+
+With --queue and --commondb it uses a batch system and a database server of
+yours, which it finds as their own clients do: by SLURM_CONF or SGE_ROOT; by
+PGHOST, PGPORT, PGUSER, PGPASSWORD, PGDATABASE, or MYSQL_HOST, MYSQL_TCP_PORT,
+MYSQL_USER, MYSQL_PWD, MYSQL_DATABASE. The database must be empty.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if opt.Beams < 1 || opt.Beams > mostBeams {
 				return usagef("--beams is %d; it must be from 1 to %d", opt.Beams, mostBeams)
+			}
+			if !slices.Contains(demo.Queues(), opt.Queue) {
+				return usagef("--queue is %q; it must be one of %s", opt.Queue, strings.Join(demo.Queues(), ", "))
+			}
+			if !slices.Contains(demo.CommonDBs(), opt.CommonDB) {
+				return usagef("--commondb is %q; it must be one of %s", opt.CommonDB, strings.Join(demo.CommonDBs(), ", "))
 			}
 			if opt.Self, err = os.Executable(); err != nil {
 				return err
 			}
 			opt.Progress = p.stderr
 			opt.Timeout = demoPatience + time.Duration(opt.Beams)*perBeam
+			if opt.Queue != "local" {
+				opt.Timeout *= clusterPatience
+			}
 			report, err := demo.Run(cmd.Context(), opt)
 			if err != nil {
 				return err
@@ -66,6 +83,8 @@ made up. A demo that was interrupted goes on with --dir.`,
 	f.IntVar(&opt.Beams, "beams", demoBeams, "good Mock observations in the survey, beside one of each other kind")
 	f.StringVar(&opt.Dir, "dir", "", "`directory` for everything; one of an earlier demo is gone on with")
 	f.BoolVar(&opt.Keep, "keep", false, "leave the temporary directory behind")
+	f.StringVar(&opt.Queue, "queue", "local", "queue `manager`: "+strings.Join(demo.Queues(), ", "))
+	f.StringVar(&opt.CommonDB, "commondb", "sqlite", "kind of common `database`: "+strings.Join(demo.CommonDBs(), ", "))
 	f.BoolVar(&asJSON, "json", false, "print the report as one JSON object")
 	return cmd
 }

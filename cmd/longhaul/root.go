@@ -47,7 +47,7 @@ func newRootCommand(p *program) *cobra.Command {
 		newFailuresCommand(p))
 	addGroup(root, groupIntervene, newAddFilesCommand(p), newRemoveFilesCommand(p), newRetryFilesCommand(p),
 		newKillJobsCommand(p), newStopJobsCommand(p), newRetryJobsCommand(p), newPauseCommand(p), newResumeCommand(p))
-	addGroup(root, groupSetUp, newCheckConfigCommand(p), newInitCommand(p), newMigrateCommand(p), newBackupCommand(p),
+	addGroup(root, groupSetUp, newCheckConfigCommand(p), newInitCommand(p), newCommonDBCommand(p), newMigrateCommand(p), newBackupCommand(p),
 		newRestoreBackupCommand(p), newDoctorCommand(p), newPreflightCommand(p), newDemoCommand(p), newVersionCommand(p))
 	addGroup(root, groupSystem, newRunCommand(p), newWorkerCommand(p), newQuicklookCommand(p),
 		newDemoStageCommand(p), newCheckNodeCommand(p))

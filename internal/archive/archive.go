@@ -31,6 +31,8 @@ var (
 	// ErrNoResume: the file server would not start from the offset asked for.
 	// The file must be fetched from 0.
 	ErrNoResume = errors.New("the file server cannot resume there")
+	// ErrNoLink: the file cannot be had by a hard link, but perhaps by Fetch.
+	ErrNoLink = errors.New("no hard link is possible")
 )
 
 // Restorer is the restore service.
@@ -59,7 +61,8 @@ type Listing struct {
 }
 
 // FileServer is where files are listed and fetched. It is safe for concurrent
-// use; each Fetch has a connection of its own.
+// use; each Fetch has a connection of its own. servertest.Run is the
+// specification.
 type FileServer interface {
 	// List returns the regular files in a directory.
 	List(ctx context.Context, dir string) (Listing, error)
@@ -72,4 +75,15 @@ type FileServer interface {
 	Fetch(ctx context.Context, path string, offset int64, w io.Writer) (n int64, err error)
 	// Close ends idle connections.
 	Close() error
+}
+
+// Linker is a FileServer whose files may be on a disk of this machine, so that
+// one can be had without being copied.
+type Linker interface {
+	// Link gives a file a second name, which must not exist: then the error is
+	// fs.ErrExist. Both names are the same file from then on, so that what is
+	// written to one is written to the other: whoever links must never write.
+	// ErrNoLink means that the two are on different disks, or that this user
+	// may not.
+	Link(ctx context.Context, path, to string) error
 }

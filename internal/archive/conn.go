@@ -7,30 +7,44 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// maxReply is how much a server may say on the control connection to one
-// command, in bytes; anything longer is no FTP.
-const maxReply = 1 << 20
+// lateError says that the server took longer than it may.
+type lateError struct {
+	what  string
+	after time.Duration
+}
 
-// silentError says that the server took longer than it may.
-type silentError struct{ after time.Duration }
-
-func (e silentError) Error() string { return fmt.Sprintf("nothing came for %v", e.after) }
+func (e lateError) Error() string { return fmt.Sprintf("%s %v", e.what, e.after) }
 
 // Timeout makes it a time-out in the sense of net.Error.
-func (e silentError) Timeout() bool { return true }
+func (e lateError) Timeout() bool { return true }
 
-// sockets are the open connections of one session. The FTP library blocks in
-// them with no regard for a context, so they can be closed from outside.
+// tooMuchError says that the server sent more than a conversation may need.
+type tooMuchError struct{ most int64 }
+
+func (e tooMuchError) Error() string { return fmt.Sprintf("answer longer than %d bytes", e.most) }
+
+// sockets are the open connections of one session. Protocol libraries block in
+// them with little regard for a context, so they can be closed from outside.
 type sockets struct {
 	dialer net.Dialer
-	idle   time.Duration // longest time that one read or write may take
+
+	start time.Time
+	heard atomic.Int64 // when something came last, nanoseconds since start
+	left  atomic.Int64 // bytes that may still come
 
 	mu    sync.Mutex
 	open  map[net.Conn]struct{}
 	cause error // why they were closed from outside
+}
+
+func newSockets(l limits) *sockets {
+	return &sockets{
+		dialer: net.Dialer{Timeout: l.connect}, start: time.Now(), open: make(map[net.Conn]struct{}),
+	}
 }
 
 // dial opens one more connection.
@@ -43,9 +57,6 @@ func (s *sockets) dial(ctx context.Context, network, address string) (*conn, err
 	defer s.mu.Unlock()
 	if s.cause != nil {
 		return nil, errors.Join(s.cause, raw.Close())
-	}
-	if s.open == nil {
-		s.open = make(map[net.Conn]struct{})
 	}
 	s.open[raw] = struct{}{}
 	return &conn{Conn: raw, owner: s}, nil
@@ -78,35 +89,68 @@ func (s *sockets) forget(c net.Conn) {
 	delete(s.open, c)
 }
 
-// conn is a connection on which each read and each write has a deadline of its
-// own. The library's own deadlines end before a long transfer does, or never.
+// came notes that n bytes have come.
+func (s *sockets) came(n int) {
+	if n > 0 {
+		s.heard.Store(int64(time.Since(s.start)))
+		s.left.Add(int64(-n))
+	}
+}
+
+// watch aborts the connections when nothing comes for so long as idle, or when
+// limit is over no matter how much trickles in, until stop is called.
+// Deadlines on the sockets would not do: they also count the time in which
+// nothing is asked, which is our own bandwidth limit or disk.
+func (s *sockets) watch(idle, limit time.Duration) (stop func()) {
+	var mu sync.Mutex
+	var timer *time.Timer
+	begun, stopped := time.Now(), false
+	s.heard.Store(int64(begun.Sub(s.start)))
+	look := func() {
+		mu.Lock()
+		defer mu.Unlock()
+		silent := time.Since(s.start) - time.Duration(s.heard.Load())
+		switch rest := min(idle-silent, limit-time.Since(begun)); {
+		case stopped:
+		case rest > 0:
+			timer.Reset(rest)
+		case silent >= idle:
+			s.abort(lateError{"nothing came for", idle})
+		default:
+			s.abort(lateError{"not at an end after", limit})
+		}
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	timer = time.AfterFunc(min(idle, limit), look)
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
+	}
+}
+
+// conn is a connection that tells its owner what comes.
 type conn struct {
 	net.Conn
-	owner   *sockets
-	control bool // bounds how much is read for one command
-	heard   int  // bytes since the last write
-	ended   bool // the other side has closed it
+	owner *sockets
+	ended bool // the other side has closed it
 }
 
 func (c *conn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.owner.idle)); err != nil {
-		return 0, err
-	}
 	n, err := c.Conn.Read(p)
 	c.ended = c.ended || errors.Is(err, io.EOF)
-	if c.heard += n; c.control && c.heard > maxReply {
-		return n, fmt.Errorf("reply longer than %d bytes", maxReply)
+	c.owner.came(n)
+	if c.owner.left.Load() < 0 {
+		return n, errTooMuch
 	}
 	return n, err
 }
 
-func (c *conn) Write(p []byte) (int, error) {
-	c.heard = 0
-	if err := c.SetWriteDeadline(time.Now().Add(c.owner.idle)); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
-}
+// errTooMuch ends a read beyond what the conversation may need; the session
+// says how much that is.
+var errTooMuch = errors.New("too long an answer")
 
 func (c *conn) Close() error {
 	c.owner.forget(c.Conn)
@@ -116,7 +160,7 @@ func (c *conn) Close() error {
 // errNoGoodbye: anybody on the way could have cut the connection there.
 var errNoGoodbye = errors.New("data connection closed without the goodbye of TLS (close_notify)")
 
-// dataConn is a data connection as the library sees it.
+// dataConn is a data connection as the FTP library sees it.
 type dataConn struct {
 	net.Conn       // the socket, or TLS over it
 	socket   *conn // the socket

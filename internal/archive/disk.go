@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
 
 	"longhaul/internal/pipeline"
@@ -25,11 +26,15 @@ type Disk struct {
 	limiter *rate.Limiter
 }
 
-var _ FileServer = (*Disk)(nil)
+var (
+	_ FileServer = (*Disk)(nil)
+	_ Linker     = (*Disk)(nil)
+)
 
 // NewDisk serves the files beneath a directory. The limiter, in bytes, may be
 // nil. The directory need not be there yet: as long as it is missing, every
-// call is an outage.
+// call is an outage, and as long as it is empty, every call that finds nothing,
+// since that is how a disk looks that is not mounted.
 func NewDisk(root string, limiter *rate.Limiter) (*Disk, error) {
 	if root == "" || !strings.HasPrefix(root, "/") {
 		return nil, fmt.Errorf("directory %s is not absolute", quote(root))
@@ -110,13 +115,49 @@ func (d *Disk) Fetch(ctx context.Context, file string, offset int64, w io.Writer
 			return err
 		}
 		defer f.Close()
+		before, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if offset > before.Size() {
+			return fmt.Errorf("%w: it ends before offset %d", ErrNoResume, offset)
+		}
 		if _, err := f.Seek(offset, io.SeekStart); err != nil {
 			return fmt.Errorf("%w: %w", ErrNoResume, err)
 		}
-		n, err = pump(ctx, w, f.Read, d.limiter, new(meter))
+		if n, err = pump(ctx, w, f.Read, d.limiter, new(meter)); err != nil {
+			return fmt.Errorf("after %d bytes: %w", n, err)
+		}
+		after, err := f.Stat()
+		if err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
+			err = fmt.Errorf("%w while it was fetched", ErrChanged)
+		}
 		return err
 	})
 	return n, err
+}
+
+// Link implements Linker. It is of the file that was looked at, whatever has
+// become of its name meanwhile.
+func (d *Disk) Link(ctx context.Context, file, to string) error {
+	return d.within(ctx, "link", file, func(root *os.Root, name string) error {
+		f, err := openRegular(root, name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		open := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
+		err = unix.Linkat(unix.AT_FDCWD, open, unix.AT_FDCWD, to, unix.AT_SYMLINK_FOLLOW)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EXDEV), errors.Is(err, unix.EPERM), errors.Is(err, unix.EMLINK), errors.Is(err, unix.EOPNOTSUPP):
+			return fmt.Errorf("%w: %w", ErrNoLink, err)
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR): // of the new name's directory
+			err = pipeline.Outage(pipeline.LocalDisk, errors.New(err.Error()))
+		}
+		return &os.LinkError{Op: "link", Old: name, New: to, Err: err}
+	})
 }
 
 // openRegular opens a file that is regular and is not reached by a link.
@@ -163,7 +204,21 @@ func (d *Disk) within(ctx context.Context, what, name string, operation func(*os
 	}
 	err = operation(root, inside)
 	if errors.Is(err, fs.ErrNotExist) {
+		if empty(root) {
+			return pipeline.Outage(pipeline.FileServer, fmt.Errorf("%s is empty: is its disk mounted?", d.root))
+		}
 		err = fmt.Errorf("%w: %w", ErrNoFile, err)
 	}
 	return describe(ctx, what, name, err)
+}
+
+// empty reports whether nothing is in a directory.
+func empty(root *os.Root) bool {
+	f, err := root.Open(".")
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	_, err = f.Readdirnames(1)
+	return errors.Is(err, io.EOF)
 }

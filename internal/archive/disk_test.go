@@ -3,7 +3,9 @@ package archive_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,4 +114,87 @@ func TestDiskObeysLimitAndContext(t *testing.T) {
 	if _, err := d.List(ctx, ""); err != context.DeadlineExceeded {
 		t.Errorf("List = %v", err)
 	}
+}
+
+func TestLinkIsTheSameFileUnderAnotherName(t *testing.T) {
+	t.Parallel()
+	root, here := t.TempDir(), t.TempDir()
+	content := noise(1000)
+	hostile(t, filepath.Join(root, "in"))
+	writeFile(t, filepath.Join(root, "in", "raw.fits"), content)
+	d := newDisk(t, root)
+	to := filepath.Join(here, ".raw.fits.part")
+	if err := d.Link(t.Context(), "in/raw.fits", to); err != nil {
+		t.Fatal(err)
+	}
+	a, b := must(os.Stat(filepath.Join(root, "in", "raw.fits")))(t), must(os.Stat(to))(t)
+	if !os.SameFile(a, b) {
+		t.Error("two files")
+	}
+	if err := d.Link(t.Context(), "in/raw.fits", to); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("what is there already: %v", err)
+	}
+	for _, name := range []string{"in/none", "in/out", "in/in", "in/directory"} {
+		err := d.Link(t.Context(), name, filepath.Join(here, "x"))
+		wantKind(t, err, "no file")
+	}
+	for _, name := range []string{"../x", "in/../../x", "/../etc/passwd"} {
+		if err := d.Link(t.Context(), name, filepath.Join(here, "x")); err == nil {
+			t.Errorf("%q was linked", name)
+		}
+	}
+	err := d.Link(t.Context(), "in/raw.fits", filepath.Join(here, "none", "x"))
+	wantKind(t, err, "outage")
+}
+
+func TestLinkToAnotherDiskIsToldApart(t *testing.T) {
+	t.Parallel()
+	const memory = "/dev/shm"
+	root := t.TempDir()
+	writeFile(t, filepath.Join(root, "raw.fits"), []byte("x"))
+	other, err := os.MkdirTemp(memory, "longhaul-")
+	if err != nil {
+		t.Skipf("NOT TESTED: no second disk at %s: %v", memory, err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(other); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := newDisk(t, root).Link(t.Context(), "raw.fits", filepath.Join(other, "raw.fits")); !errors.Is(err, archive.ErrNoLink) {
+		t.Errorf("Link = %v", err)
+	}
+}
+
+func TestEmptyDiskIsOneThatIsNotMounted(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	d := newDisk(t, root)
+	_, err := d.List(t.Context(), "GUID")
+	wantKind(t, err, "outage")
+	_, err = d.Stat(t.Context(), "GUID/raw.fits")
+	wantKind(t, err, "outage")
+	wantWords(t, err, "is its disk mounted?")
+	if l, err := d.List(t.Context(), ""); err != nil || len(l.Entries) != 0 {
+		t.Errorf("List = %+v, %v", l, err)
+	}
+	writeFile(t, filepath.Join(root, "OTHER", "raw.fits"), nil)
+	_, err = d.List(t.Context(), "GUID")
+	wantKind(t, err, "no file")
+}
+
+func TestDiskNoticesAFileThatGrows(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	file := filepath.Join(root, "raw.fits")
+	writeFile(t, file, noise(200_000))
+	grown := false
+	_, err := newDisk(t, root).Fetch(t.Context(), "raw.fits", 0, writerFunc(func(p []byte) (int, error) {
+		if !grown {
+			grown = true
+			writeFile(t, file, noise(200_001))
+		}
+		return len(p), nil
+	}))
+	wantKind(t, err, "changed")
 }

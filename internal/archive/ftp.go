@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -22,11 +23,11 @@ import (
 // FTPOptions say where the file server is and how to speak to it.
 type FTPOptions struct {
 	Host     string
-	Port     int // 0: 21
+	Port     int // 0: 21, or 990 with TLSImplicit
 	Username string
 	Password string
 
-	TLS     string         // TLSOff or TLSExplicit; empty is TLSOff
+	TLS     string         // TLSOff, TLSExplicit or TLSImplicit; empty is TLSOff
 	RootCAs *x509.CertPool // trusted authorities; nil: those of CAFile
 	CAFile  string         // PEM file of trusted authorities; empty: the system's
 	TLSMax  uint16         // highest version of TLS, such as tls.VersionTLS12; 0: any
@@ -41,7 +42,7 @@ type FTPOptions struct {
 	Log            *slog.Logger  // nil: none
 }
 
-// FTP is a file server that speaks FTP, plain or with explicit TLS.
+// FTP is a file server that speaks FTP, plain or with TLS.
 //
 // The kinds of error: ErrNoFile when the server says so; an outage when the
 // server could not be reached, did not accept the login (then ErrLogin, too)
@@ -49,8 +50,9 @@ type FTPOptions struct {
 // ended; anything else means that this transfer failed.
 type FTP struct {
 	opts    FTPOptions
+	limits  limits
 	address string
-	pool    pool
+	pool    *pool[*ftpSession]
 	noMLSD  atomic.Bool // the server announces MLSD but does not know it
 }
 
@@ -69,39 +71,32 @@ func NewFTP(opts FTPOptions) (*FTP, error) {
 	if opts.Port < 0 || opts.Port > 65535 {
 		return nil, fmt.Errorf("file server: no such port: %d", opts.Port)
 	}
+	port := 21
 	switch opts.TLS {
 	case "", TLSOff:
 		opts.TLS = TLSOff
-	case TLSExplicit:
-		if opts.RootCAs == nil && opts.CAFile != "" {
-			pool, err := loadCA(opts.CAFile)
-			if err != nil {
-				return nil, fmt.Errorf("file server: %w", err)
-			}
-			opts.RootCAs = pool
+	case TLSExplicit, TLSImplicit:
+		if opts.TLS == TLSImplicit {
+			port = 990
 		}
+		roots, err := trusted(opts.RootCAs, opts.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("file server: %w", err)
+		}
+		opts.RootCAs = roots
 	default:
-		return nil, fmt.Errorf("file server: TLS is %q, must be %q or %q", opts.TLS, TLSOff, TLSExplicit)
+		return nil, fmt.Errorf("file server: TLS is %q, must be %q, %q or %q", opts.TLS, TLSOff, TLSExplicit, TLSImplicit)
 	}
-	opts.fillIn()
-	return &FTP{opts: opts, address: net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port))}, nil
-}
-
-func (o *FTPOptions) fillIn() {
-	positive := func(d *time.Duration, otherwise time.Duration) {
-		if *d <= 0 {
-			*d = otherwise
-		}
+	if opts.Port == 0 {
+		opts.Port = port
 	}
-	positive(&o.ConnectTimeout, 30*time.Second)
-	positive(&o.IdleTimeout, time.Minute)
-	positive(&o.MinRateTime, time.Minute)
-	if o.Port == 0 {
-		o.Port = 21
+	f := &FTP{
+		opts:    opts,
+		limits:  newLimits(opts.ConnectTimeout, opts.IdleTimeout, opts.MinRate, opts.MinRateTime, opts.Limiter, opts.Log),
+		address: net.JoinHostPort(opts.Host, strconv.Itoa(opts.Port)),
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
+	f.pool = &pool[*ftpSession]{open: f.connect, limits: f.limits}
+	return f, nil
 }
 
 // Close implements FileServer.
@@ -110,53 +105,14 @@ func (f *FTP) Close() error {
 	return nil
 }
 
-// with runs an operation in a session of its own, which is used again by
-// others only if all went well.
-func (f *FTP) with(ctx context.Context, operation func(*session) error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	s, err := f.session(ctx)
-	if err != nil {
-		return outage(ctx, err)
-	}
-	if err := operation(s); err != nil {
-		s.drop()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return err
-	}
-	f.pool.put(s)
-	return nil
-}
-
-// session returns an idle session that still works, or a new one.
-func (f *FTP) session(ctx context.Context) (*session, error) {
-	if s := f.pool.take(); s != nil {
-		s.bind(ctx)
-		err := s.call(f.opts.ConnectTimeout, s.conn.NoOp)
-		if err == nil {
-			return s, nil
-		}
-		f.opts.Log.Debug("idle connection to the file server had ended", "err", said(err))
-		s.drop()
-		f.pool.clear(false) // the others have waited longer still
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-	}
-	return f.connect(ctx)
-}
-
 // Stat implements FileServer. The time is zero if the server does not have MDTM.
 func (f *FTP) Stat(ctx context.Context, path string) (Entry, error) {
 	if err := checkPath(path); err != nil {
 		return Entry{}, fmt.Errorf("stat %s: %w", quote(path), err)
 	}
 	e := Entry{Name: path[strings.LastIndexByte(path, '/')+1:]}
-	err := f.with(ctx, func(s *session) error {
-		return sortRefusal(ctx, s.call(f.opts.IdleTimeout, func() (err error) {
+	err := f.pool.with(ctx, func(s *ftpSession) error {
+		return sortRefusal(ctx, s.call(f.limits.idle, maxReply, func() (err error) {
 			e.Size, err = s.conn.FileSize(path)
 			if err == nil && e.Size < 0 {
 				return fmt.Errorf("size of %d bytes", e.Size)
@@ -183,21 +139,23 @@ func (f *FTP) Fetch(ctx context.Context, path string, offset int64, w io.Writer)
 	if offset < 0 {
 		return 0, fmt.Errorf("fetch %s: negative offset %d", quote(path), offset)
 	}
-	err = f.with(ctx, func(s *session) error {
+	err = f.pool.with(ctx, func(s *ftpSession) error {
 		response, err := f.retrieve(ctx, s, path, offset)
 		if err != nil {
 			return err
 		}
-		n, err = f.receive(ctx, s, response, w)
-		return err
+		if n, err = f.receive(s, response, w); err != nil {
+			return err
+		}
+		return f.checkEnd(s, path, offset, n)
 	})
 	return n, describe(ctx, "fetch", path, err)
 }
 
 // retrieve asks for a file and returns when the server is about to send it.
-func (f *FTP) retrieve(ctx context.Context, s *session, path string, offset int64) (response *ftp.Response, err error) {
-	limit := f.opts.ConnectTimeout + f.opts.IdleTimeout // a data connection, and some replies
-	err = s.call(limit, func() (err error) {
+func (f *FTP) retrieve(ctx context.Context, s *ftpSession, path string, offset int64) (response *ftp.Response, err error) {
+	limit := f.limits.connect + f.limits.idle // a data connection, and some replies
+	err = s.call(limit, maxReply, func() (err error) {
 		response, err = s.conn.RetrFrom(path, uint64(offset))
 		return err
 	})
@@ -209,23 +167,37 @@ func (f *FTP) retrieve(ctx context.Context, s *session, path string, offset int6
 
 // receive copies what the server sends, and waits for its word that this was
 // all: a transfer that broke can look like the end of the file.
-func (f *FTP) receive(ctx context.Context, s *session, response *ftp.Response, w io.Writer) (int64, error) {
-	read := func(p []byte) (n int, err error) {
-		err = s.call(f.opts.IdleTimeout, func() (err error) {
-			n, err = response.Read(p)
-			return err
-		})
+func (f *FTP) receive(s *ftpSession, response *ftp.Response, w io.Writer) (int64, error) {
+	n, err := s.receive(response.Read, w)
+	if err != nil {
 		return n, f.explainTLS(err)
 	}
-	least := &meter{least: f.opts.MinRate, over: f.opts.MinRateTime}
-	n, err := pump(ctx, w, read, f.opts.Limiter, least)
-	if err != nil {
-		return n, fmt.Errorf("after %d bytes: %w", n, err)
-	}
-	if err := s.call(f.opts.IdleTimeout, response.Close); err != nil {
+	if err := s.call(f.limits.idle, maxReply, response.Close); err != nil {
 		return n, fmt.Errorf("after %d bytes: end not confirmed: %w", n, said(err))
 	}
 	return n, nil
+}
+
+// checkEnd compares what came with the size of the file. Whatever cuts a plain
+// connection once the server has sent all, makes a short file with a good reply;
+// and from beyond the end vsftpd sends nothing, and says that all is well.
+func (f *FTP) checkEnd(s *ftpSession, path string, offset, n int64) error {
+	var size int64
+	err := s.call(f.limits.idle, maxReply, func() (err error) {
+		size, err = s.conn.FileSize(path)
+		return err
+	})
+	switch {
+	case err != nil && offset > 0 && n == 0:
+		return fmt.Errorf("ask for the size: %w", said(err))
+	case err != nil: // its word that this was all still stands
+		return nil
+	case offset > size && n == 0:
+		return fmt.Errorf("%w: it ends before offset %d", ErrNoResume, offset)
+	case offset+n != size:
+		return fmt.Errorf("after %d bytes: the server says that this was all, but the file has %d more", n, size-offset-n)
+	}
+	return nil
 }
 
 // List implements FileServer, by MLSD if the server has it and LIST otherwise.
@@ -242,7 +214,7 @@ func (f *FTP) List(ctx context.Context, dir string) (Listing, error) {
 	switch code, _ := replyOf(err); {
 	case err == nil:
 		return listing, nil
-	case errors.Is(err, errListingTooLong), errors.Is(err, pipeline.ErrOutage):
+	case isTooMuch(err), errors.Is(err, pipeline.ErrOutage):
 	case code == ftp.StatusFileUnavailable:
 		err = fmt.Errorf("%w: %w", ErrNoFile, said(err))
 	default: // nothing can be said about the files
@@ -252,12 +224,15 @@ func (f *FTP) List(ctx context.Context, dir string) (Listing, error) {
 }
 
 func (f *FTP) list(ctx context.Context, dir string) (listing Listing, err error) {
-	err = f.with(ctx, func(s *session) error {
+	err = f.pool.with(ctx, func(s *ftpSession) error {
 		if s.mlsd {
 			listing, err = f.listMLSD(s, dir)
-			return err
+		} else {
+			listing, err = f.listLIST(s, dir)
 		}
-		listing, err = f.listLIST(s, dir)
+		if err == nil {
+			err = s.checkCut()
+		}
 		return err
 	})
 	return listing, err
@@ -265,27 +240,25 @@ func (f *FTP) list(ctx context.Context, dir string) (listing Listing, err error)
 
 // listMLSD reads what the server sends by itself, as the library takes every
 // kind of entry that it does not know, such as links, for a file.
-func (f *FTP) listMLSD(s *session, dir string) (Listing, error) {
-	text := &limitedBuffer{most: maxListing, over: errListingTooLong}
-	s.tap = text
+func (f *FTP) listMLSD(s *ftpSession, dir string) (Listing, error) {
+	var text bytes.Buffer
+	s.tap = &text
 	defer func() { s.tap = nil }()
-	err := s.call(f.listTimeout(), func() error {
+	err := s.call(f.limits.long(), maxListing, func() error {
 		_, err := s.conn.List(dir)
 		return err
 	})
 	if err != nil {
 		return Listing{}, err
 	}
-	return parseMLSD(&text.buf)
+	return parseMLSD(&text)
 }
 
 // listLIST changes into the directory first: in the argument of LIST a missing
 // directory looks empty to some servers, and a blank ends the name for others.
-func (f *FTP) listLIST(s *session, dir string) (Listing, error) {
-	s.tap = &limitedBuffer{most: maxListing, over: errListingTooLong}
-	defer func() { s.tap = nil }()
+func (f *FTP) listLIST(s *ftpSession, dir string) (Listing, error) {
 	var entries []*ftp.Entry
-	err := s.call(f.listTimeout(), func() (err error) {
+	err := s.call(f.limits.long(), maxListing, func() (err error) {
 		home := ""
 		if dir != "" {
 			if home, err = s.conn.CurrentDir(); err != nil {
@@ -303,14 +276,13 @@ func (f *FTP) listLIST(s *session, dir string) (Listing, error) {
 	return fromLIST(entries), err
 }
 
-// listTimeout is the longest that a whole listing may take: there is no least
-// rate for it, and servers pause to look at a hundred thousand files.
-func (f *FTP) listTimeout() time.Duration { return 10 * f.opts.IdleTimeout }
-
 // describe adds what was tried, except to the end of the context.
 func describe(ctx context.Context, operation, path string, err error) error {
-	if err == nil || (ctx.Err() != nil && errors.Is(err, ctx.Err())) {
-		return err
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return ctx.Err()
+	}
+	if err == nil {
+		return nil
 	}
 	return fmt.Errorf("%s %s: %w", operation, quote(path), err)
 }

@@ -269,7 +269,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	for name, opts := range map[string]archive.FTPOptions{
 		"no host":           {},
 		"two-line user":     {Host: "h", Username: "a\r\nDELE b"},
-		"unknown TLS":       {Host: "h", TLS: "implicit"},
+		"unknown TLS":       {Host: "h", TLS: "perhaps"},
 		"CA file missing":   {Host: "h", TLS: archive.TLSExplicit, CAFile: filepath.Join(t.TempDir(), "none")},
 		"port out of range": {Host: "h", Port: 70000},
 	} {

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bytes"
+	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -66,6 +67,62 @@ func FuzzParseSums(f *testing.F) {
 			if _, _, err := NewHash(sum); err != nil || !utf8.ValidString(name) || strings.Contains(name, "\n") {
 				t.Errorf("%q: %q, %v", name, sum, err)
 			}
+		}
+	})
+}
+
+func FuzzIndex(f *testing.F) {
+	for _, seed := range []string{
+		nginxIndex, apacheTable, `<a href="a%2fb">x</a> 1-1 1:1 5`, `<a href=x>`, `<a href="/d/%`, "<a\x00href=y>", `<base href="//o/"><a href="z">`,
+	} {
+		f.Add([]byte(seed))
+	}
+	page := &url.URL{Scheme: "https", Host: "h", Path: "/d/"}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := parseIndex(bytes.NewReader(text), page)
+		if err != nil {
+			return
+		}
+		checkEntries(t, l)
+	})
+}
+
+func FuzzManifest(f *testing.F) {
+	sha := strings.Repeat("0123456789abcdef", 4)
+	for _, seed := range []string{
+		"17 2026-11-22T12:00:00Z a\n", "17 - ../b", sha + "  c", "99999999999999999999 - d", "1 - a\n1 - a", "\\" + sha + "  e", "1  -  f g ",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		l, err := parseManifest(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		checkEntries(t, l)
+	})
+}
+
+// checkEntries holds a listing to what callers rely on.
+func checkEntries(t *testing.T, l Listing) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for _, e := range l.Entries {
+		if CheckName(e.Name) != nil || e.Size < sizeUnknown || seen[e.Name] {
+			t.Errorf("entry %+v came through", e)
+		}
+		seen[e.Name] = true
+	}
+}
+
+func FuzzContentRange(f *testing.F) {
+	for _, seed := range []string{"bytes 0-1/2", "bytes 5-9/*", "bytes */5", "bytes 1-0/9"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		first, last, total, err := parseContentRange(s)
+		if err == nil && (first < 0 || last < first || total != -1 && total <= last) {
+			t.Errorf("%q: %d-%d/%d", s, first, last, total)
 		}
 	})
 }

@@ -3,10 +3,13 @@ package archive_test
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -17,7 +20,16 @@ import (
 	"longhaul/internal/pipeline"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// These tests wait for servers and time-outs far more than they compute.
+	if p := flag.Lookup("test.parallel"); p.Value.String() == strconv.Itoa(runtime.GOMAXPROCS(0)) {
+		if err := p.Value.Set("8"); err != nil {
+			panic(err)
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	user     = "pipe"
@@ -147,6 +159,8 @@ func kind(err error) string {
 		return "no file"
 	case errors.Is(err, archive.ErrNoResume):
 		return "no resume"
+	case errors.Is(err, archive.ErrChanged):
+		return "changed"
 	case errors.Is(err, archive.ErrRefused):
 		return "refused"
 	}

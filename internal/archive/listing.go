@@ -13,14 +13,11 @@ import (
 	"github.com/jlaffaye/ftp"
 )
 
-// Limits of a listing. A directory of a hundred thousand files takes 10 to 20 MB.
+// Limits within a listing.
 const (
-	maxListing = 256 << 20 // bytes
-	maxLine    = 16 << 10  // bytes
-	maxRefused = 1000      // entries that are named; more are counted
+	maxLine    = 16 << 10 // bytes
+	maxRefused = 1000     // entries that are named; more are counted
 )
-
-var errListingTooLong = fmt.Errorf("listing longer than %d bytes", maxListing)
 
 // collector puts a listing together and keeps out what cannot be trusted.
 type collector struct {

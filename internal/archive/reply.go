@@ -34,6 +34,11 @@ func said(err error) error {
 	return err
 }
 
+func isTooMuch(err error) bool {
+	_, is := errors.AsType[tooMuchError](err)
+	return is
+}
+
 // notKnown reports whether the server does not know the command.
 func notKnown(err error) bool {
 	switch code, _ := replyOf(err); code {

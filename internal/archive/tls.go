@@ -12,7 +12,17 @@ import (
 const (
 	TLSOff      = "off"
 	TLSExplicit = "explicit" // AUTH TLS on the control connection, PROT P for data
+	TLSImplicit = "implicit" // TLS from the first byte on, as on port 990
 )
+
+// trusted returns the authorities to be trusted: those given, those of a PEM
+// file, or nil for those of the system.
+func trusted(given *x509.CertPool, file string) (*x509.CertPool, error) {
+	if given != nil || file == "" {
+		return given, nil
+	}
+	return loadCA(file)
+}
 
 // loadCA reads a PEM file of certificates that are to be trusted.
 func loadCA(path string) (*x509.CertPool, error) {
@@ -44,9 +54,15 @@ func (f *FTP) tlsConfig() *tls.Config {
 
 // explainTLS says what to do about a certificate that was not accepted.
 func (f *FTP) explainTLS(err error) error {
+	return explainCertificate(err, f.opts.Host, "ftp_tls_ca", "ftp_host")
+}
+
+// explainCertificate names the two settings that decide whether the
+// certificate of a server is accepted.
+func explainCertificate(err error, host, caSetting, hostSetting string) error {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok {
 		return err
 	}
-	return fmt.Errorf("certificate of %s is not trusted: %w (a private CA is given by ftp_tls_ca, "+
-		"and ftp_host must be a name in the certificate)", f.opts.Host, err)
+	return fmt.Errorf("certificate of %s is not trusted: %w (a private CA is given by %s, "+
+		"and %s must be a name in the certificate)", host, err, caSetting, hostSetting)
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"longhaul/internal/results"
 )
@@ -17,17 +18,22 @@ const uploadsTable = "uploads"
 type catalog map[string]*table
 
 type table struct {
-	name    string
-	key     string // the column of its integer primary key; "" if it has none
-	columns map[string]*column
-	unique  [][]string // sets of columns that are unique together
+	name     string
+	key      string // the column of its integer primary key; "" if it has none
+	columns  map[string]*column
+	unique   [][]string // sets of columns that are unique together
+	sequence string     // PostgreSQL's, that gives its key
+	unfit    error      // why nothing can be uploaded to it; nil if it can
 }
 
 type column struct {
-	name    string
-	kind    kind
-	notNull bool
-	parent  string // table that it refers to by a foreign key; "" if none
+	name     string
+	kind     kind
+	notNull  bool
+	parent   string // table that it refers to by a foreign key; "" if none
+	declared string // its type, in the words of the database
+	min, max int64  // of a kindInteger, where both are not 0
+	typeID   uint32 // PostgreSQL's OID of its type
 }
 
 // kind is what a column can hold.
@@ -39,10 +45,14 @@ const (
 	kindReal
 	kindText
 	kindBlob
+	kindBool
+	kindTime
+	kindOther // a type that nothing here has a value for
 )
 
 func (k kind) String() string {
-	return [...]string{"any value", "integers", "numbers", "text", "the bytes of files"}[k]
+	return [...]string{"any value", "integers", "numbers", "text", "the bytes of files", "true or false",
+		"times as 2006-01-02T15:04:05.999Z", "what cannot be uploaded"}[k]
 }
 
 // table finds a table by the name in a record.
@@ -53,6 +63,9 @@ func (c catalog) table(name string) (*table, error) {
 	}
 	if t.key == "" {
 		return nil, rejected("table %s has no integer primary key, by which its rows could be read back", name)
+	}
+	if t.unfit != nil {
+		return nil, rejected("table %s: %w", name, t.unfit)
 	}
 	return t, nil
 }
@@ -111,31 +124,63 @@ func (t *table) naturalKey(vals map[string]any) ([]string, error) {
 	return nil, rejected("a shared row of %s is found by its unique columns (%s), which are not given", t.name, orNothing(sets))
 }
 
-// check refuses a value that the column cannot hold as it is. It is stricter
-// than the database, which may convert.
-func (t *table) check(c *column, v any) error {
-	ok := c.kind == kindAny
-	switch v := v.(type) {
-	case nil:
+// check refuses a value that the column cannot hold as it is, and returns it as
+// the column's kind: int64, float64, string, bool or time.Time. It is stricter
+// than the database, which may convert. Files and rows pass as they are.
+func (t *table) check(c *column, v any) (any, error) {
+	if v == nil {
 		if c.notNull {
-			return rejected("%s.%s: null, but it must have a value", t.name, c.name)
+			return nil, rejected("%s.%s: null, but it must have a value", t.name, c.name)
 		}
-		return nil
-	case int64:
-		ok = ok || c.kind == kindInteger || c.kind == kindReal && exactFloat(v)
-	case float64:
-		ok = ok || c.kind == kindReal || c.kind == kindInteger && exactInt(v)
-	case bool:
-		ok = ok || c.kind == kindInteger
-	case string:
-		ok = ok || c.kind == kindText
-	case results.Blob:
-		ok = ok || c.kind == kindBlob
+		return nil, nil
 	}
+	as, ok := c.kind.hold(v)
 	if !ok {
-		return rejected("%s.%s holds %s, not %s", t.name, c.name, c.kind, show(v))
+		return nil, rejected("%s.%s holds %s, not %s", t.name, c.name, c.holds(), show(v))
 	}
-	return nil
+	if n, isInt := as.(int64); isInt && (c.min != 0 || c.max != 0) && (n < c.min || n > c.max) {
+		return nil, rejected("%s.%s holds integers from %d to %d, not %d", t.name, c.name, c.min, c.max, n)
+	}
+	return as, nil
+}
+
+func (c *column) holds() string {
+	if c.kind == kindOther {
+		return fmt.Sprintf("%s (%s)", c.kind, c.declared)
+	}
+	return c.kind.String()
+}
+
+// hold returns a value as one of the kind, and whether that is the same value.
+func (k kind) hold(v any) (any, bool) {
+	switch v := v.(type) {
+	case *row:
+		return v, k == kindInteger || k == kindAny
+	case results.Blob:
+		return v, k == kindBlob || k == kindAny
+	case string:
+		if k == kindTime {
+			at, err := time.Parse(time.RFC3339Nano, v)
+			return at.UTC(), err == nil
+		}
+		return v, k == kindText || k == kindAny
+	case bool:
+		if k == kindInteger {
+			return map[bool]int64{true: 1}[v], true
+		}
+		return v, k == kindBool || k == kindAny
+	case int64:
+		if k == kindReal {
+			return float64(v), exactFloat(v)
+		}
+		return v, k == kindInteger || k == kindAny
+	case float64:
+		if k == kindInteger {
+			return int64(v), exactInt(v)
+		}
+		return v, k == kindReal || k == kindAny
+	}
+	return v, false
 }
 
 // exactFloat reports whether a float can hold n as it is.
@@ -160,6 +205,8 @@ func show(v any) string {
 		return fmt.Sprintf("%d bytes", len(v))
 	case results.Blob:
 		return fmt.Sprintf("the file %.80q", v.Name)
+	case time.Time:
+		return v.UTC().Format(time.RFC3339Nano)
 	case float64:
 		if s := fmt.Sprint(v); strings.ContainsAny(s, ".e") {
 			return s

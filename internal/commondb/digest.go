@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"hash"
-	"maps"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -50,6 +50,7 @@ func digestOf(r results.Record) string {
 // input: every part has its kind and length in front, keys are in order.
 type digester struct {
 	h     hash.Hash
+	part  [9]byte // of the text before it goes to h
 	rows  int
 	bytes int64
 	err   error // the first
@@ -62,12 +63,14 @@ func (d *digester) fail(err error) {
 }
 
 func (d *digester) number(kind byte, n uint64) {
-	d.h.Write(binary.BigEndian.AppendUint64([]byte{kind}, n))
+	d.part[0] = kind
+	binary.BigEndian.PutUint64(d.part[1:], n)
+	d.h.Write(d.part[:])
 }
 
 func (d *digester) text(s string) {
 	d.number('s', uint64(len(s)))
-	d.h.Write([]byte(s))
+	io.WriteString(d.h, s) // SHA-256 takes it without a copy
 }
 
 func (d *digester) records(list []results.Record, depth int) {
@@ -85,17 +88,17 @@ func (d *digester) record(r results.Record, depth int) {
 	}
 	d.text(r.Table)
 	d.number('v', uint64(len(r.Values)))
-	for _, col := range slices.Sorted(maps.Keys(r.Values)) {
+	for _, col := range sortedKeys(r.Values) {
 		d.text(col)
 		d.value(r.Table, col, r.Values[col])
 	}
 	d.number('b', uint64(len(r.Blobs)))
-	for _, col := range slices.Sorted(maps.Keys(r.Blobs)) {
+	for _, col := range sortedKeys(r.Blobs) {
 		d.text(col)
 		d.blob(r.Table, col, r.Blobs[col])
 	}
 	d.number('r', uint64(len(r.Refs)))
-	for _, col := range slices.Sorted(maps.Keys(r.Refs)) {
+	for _, col := range sortedKeys(r.Refs) {
 		d.text(col)
 		ref := r.Refs[col]
 		if len(ref.Blobs) > 0 || len(ref.Children) > 0 {
@@ -140,4 +143,17 @@ func (d *digester) blob(table, col string, b results.Blob) {
 	d.bytes += b.Size
 	d.number('l', uint64(b.Size))
 	d.text(b.SHA256)
+}
+
+// sortedKeys are the keys of a map in order; most maps of a record have few.
+func sortedKeys[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
 }

@@ -14,103 +14,56 @@ import (
 	"longhaul/internal/results"
 )
 
-// TestReadBackNoticesWhatTheDatabaseChanged has triggers stand for a database
-// that rounds, cuts or drops.
-func TestReadBackNoticesWhatTheDatabaseChanged(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct{ name, trigger, want string }{
-		{"a float is rounded", `AFTER INSERT ON diagnostics BEGIN UPDATE diagnostics SET value = round(value, 4) WHERE id = new.id; END`,
-			"diagnostics.value of row 1: sent 0.680022667422247, got 0.68"},
-		{"a float loses one bit", `AFTER INSERT ON headers BEGIN UPDATE headers SET sample_time = sample_time + 1.4210854715202004e-14; END`,
-			"headers.sample_time"},
-		{"an integer changes", `AFTER INSERT ON headers BEGIN UPDATE headers SET beam_id = 4; END`,
-			"headers.beam_id of row 1: sent 3, got 4"},
-		{"text is cut", `AFTER INSERT ON headers BEGIN UPDATE headers SET observers = substr(observers, 1, 3); END`,
-			`headers.observers of row 1: sent "Héloïse 'X'; --", got "Hél"`},
-		{"null becomes a value", `AFTER INSERT ON headers BEGIN UPDATE headers SET obstype = 'Mock'; END`,
-			`headers.obstype of row 1: sent null, got "Mock"`},
-		{"a blob is cut", `AFTER INSERT ON diagnostic_plots BEGIN UPDATE diagnostic_plots SET filedata = coalesce(substr(filedata, 1, 5), x''); END`,
-			`diagnostic_plots.filedata of row 1: sent the file "bandpass.png" of 11 bytes, got 5`},
-		{"a blob is altered", `AFTER INSERT ON diagnostic_plots BEGIN UPDATE diagnostic_plots SET filedata = zeroblob(length(filedata)); END`,
-			"diagnostic_plots.filedata of row 1: sent the file \"bandpass.png\" with SHA-256"},
-		{"a row hangs on another parent", `AFTER INSERT ON diagnostics BEGIN UPDATE diagnostics SET type_id = (SELECT max(id) FROM diagnostic_types) + 0 * new.id; INSERT INTO diagnostic_types (name, kind) VALUES ('x', 'numeric'); UPDATE diagnostics SET type_id = (SELECT max(id) FROM diagnostic_types); END`,
-			"diagnostics.type_id"},
-		{"an earlier row is changed by a later one", `AFTER INSERT ON diagnostic_plots BEGIN UPDATE headers SET beam_id = 9; END`,
-			"headers.beam_id of row 1: sent 3, got 9"},
-		{"a shared row is changed", `AFTER INSERT ON observations BEGIN UPDATE observations SET scan_num = '100'; END`,
-			`observations.scan_num of row 1: sent "00100", got "100"`},
-		{"a row is deleted", `AFTER INSERT ON diagnostics BEGIN DELETE FROM diagnostics; END`,
-			"diagnostics: row 1 is gone"},
-		{"a row is not stored", `BEFORE INSERT ON diagnostics BEGIN SELECT RAISE(IGNORE); END`,
-			"diagnostics: the database took a row and did not keep it"},
-		{"the upload's row is changed", `AFTER INSERT ON uploads BEGIN UPDATE uploads SET job = ''; END`,
-			"uploads.job of row 1"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			db := open(t, options(t))
-			alter(t, db, `CREATE TRIGGER liar `+tt.trigger)
-			_, err := db.Upload(t.Context(), meta("s1"), []results.Record{beam(3)})
-			if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Upload = %v\nwant ErrMismatch with %q", err, tt.want)
-			}
-			wantRows(t, db, nothing)
-			alter(t, db, `DROP TRIGGER liar`)
-			if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{beam(3)}); err != nil {
-				t.Errorf("without the trigger: %v", err)
-			}
-		})
-	}
-}
-
 func TestBlobThatChangesIsRejected(t *testing.T) {
-	t.Parallel()
-	db := open(t, options(t))
-	dir := t.TempDir()
-	file := filepath.Join(dir, "bandpass.png")
-	if err := os.WriteFile(file, []byte("before"), 0o640); err != nil {
-		t.Fatal(err)
-	}
-	b, err := results.FileBlob(t.Context(), dir, "bandpass.png", 100)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := beam(3)
-	r.Children[1].Blobs["filedata"] = b
-	for name, content := range map[string]string{"altered": "after!", "longer": "before and after", "shorter": ""} {
-		if err := os.WriteFile(file, []byte(content), 0o640); err != nil {
+	everywhere(t, func(t *testing.T, b backend) {
+		db := open(t, b.options(t))
+		dir := t.TempDir()
+		file := filepath.Join(dir, "bandpass.png")
+		if err := os.WriteFile(file, []byte("before"), 0o640); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{r}); !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), "bandpass.png") {
-			t.Errorf("%s: Upload = %v, want ErrRejected with the file's name", name, err)
+		content, err := results.FileBlob(t.Context(), dir, "bandpass.png", 100)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := os.Remove(file); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{r}); !errors.Is(err, ErrRejected) {
-		t.Errorf("removed: Upload = %v, want ErrRejected", err)
-	}
-	wantRows(t, db, nothing)
+		r := beam(3)
+		r.Children[1].Blobs["filedata"] = content
+		for name, text := range map[string]string{"altered": "after!", "longer": "before and after", "shorter": ""} {
+			if err := os.WriteFile(file, []byte(text), 0o640); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{r}); !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), "bandpass.png") {
+				t.Errorf("%s: Upload = %v, want ErrRejected with the file's name", name, err)
+			}
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{r}); !errors.Is(err, ErrRejected) {
+			t.Errorf("removed: Upload = %v, want ErrRejected", err)
+		}
+		wantRows(t, db, nothing)
+	})
 }
 
 func TestUploadThatIsStoppedLeavesNothing(t *testing.T) {
-	t.Parallel()
-	db := open(t, options(t))
-	ctx, cancel := context.WithCancel(t.Context())
-	r := beam(3)
-	last := r.Children[2].Blobs["filedata"]
-	read := last.Open
-	last.Open = func() (io.ReadCloser, error) { cancel(); return read() } // all other rows are inserted by now
-	r.Children[2].Blobs["filedata"] = last
-	_, err := db.Upload(ctx, meta("s1"), []results.Record{r})
-	if !errors.Is(err, context.Canceled) || errors.Is(err, pipeline.ErrOutage) || errors.Is(err, ErrRejected) {
-		t.Errorf("Upload = %v, want context.Canceled alone", err)
-	}
-	wantRows(t, db, nothing)
-	if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{beam(3)}); err != nil {
-		t.Errorf("afterwards: %v", err)
-	}
+	everywhere(t, func(t *testing.T, b backend) {
+		db := open(t, b.options(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		r := beam(3)
+		last := r.Children[2].Blobs["filedata"]
+		read := last.Open
+		last.Open = func() (io.ReadCloser, error) { cancel(); return read() } // all other rows are inserted by now
+		r.Children[2].Blobs["filedata"] = last
+		_, err := db.Upload(ctx, meta("s1"), []results.Record{r})
+		if !errors.Is(err, context.Canceled) || errors.Is(err, pipeline.ErrOutage) || errors.Is(err, ErrRejected) {
+			t.Errorf("Upload = %v, want context.Canceled alone", err)
+		}
+		wantRows(t, db, nothing)
+		if _, err := db.Upload(t.Context(), meta("s1"), []results.Record{beam(3)}); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
 
 func TestOutages(t *testing.T) {

@@ -33,17 +33,25 @@ func (db *DB) Find(ctx context.Context, submit string) (found bool, at time.Time
 
 // find returns when an upload was made and its digest, or pipeline.ErrNotFound.
 func (db *DB) find(ctx context.Context, q querier, submit string) (at time.Time, digest string, err error) {
-	var created string
+	var created any
 	err = q.QueryRowContext(ctx, `SELECT created_at, digest FROM uploads WHERE submit = `+db.dialect.param(1), submit).Scan(&created, &digest)
 	if errors.Is(err, sql.ErrNoRows) {
 		return time.Time{}, "", pipeline.ErrNotFound
 	} else if err != nil {
 		return time.Time{}, "", fmt.Errorf("look for the upload: %w", err)
 	}
-	if at, err = time.Parse(timeFormat, created); err != nil {
+	if at, err = instant(created); err != nil {
 		return time.Time{}, "", pipeline.Fatal(fmt.Errorf("uploads.created_at of %q: %w", submit, err))
 	}
 	return at, digest, nil
+}
+
+// instant is a time as a driver gave it: SQLite has text for it.
+func instant(v any) (time.Time, error) {
+	if at, ok := v.(time.Time); ok {
+		return at.UTC(), nil
+	}
+	return time.Parse(timeFormat, fmt.Sprint(plain(v)))
 }
 
 // findWork returns the submit that uploaded some work, or pipeline.ErrNotFound.
@@ -107,7 +115,7 @@ func (db *DB) rows(ctx context.Context, t *table) ([]map[string]any, error) {
 	columns := slices.Sorted(maps.Keys(t.columns))
 	list := make([]string, len(columns))
 	for i, c := range columns {
-		list[i] = db.dialect.asStored(c)
+		list[i] = db.dialect.asStored(t.columns[c])
 		if t.columns[c].kind == kindBlob {
 			list[i] = db.dialect.size(c)
 		}
@@ -130,7 +138,13 @@ func (db *DB) rows(ctx context.Context, t *table) ([]map[string]any, error) {
 		}
 		m := make(map[string]any, len(columns))
 		for i, c := range columns {
-			m[c] = vals[i]
+			m[c] = plain(vals[i])
+			switch v := m[c].(type) {
+			case bool:
+				m[c], _ = kindInteger.hold(v)
+			case time.Time:
+				m[c] = v.UTC().Format(timeFormat)
+			}
 		}
 		out = append(out, m)
 	}
@@ -149,8 +163,8 @@ func (db *DB) Check(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = db.transaction(ctx, func(tx *sql.Tx) error {
-			if err := db.store(ctx, tx, Meta{Submit: trialName(), Version: trialName()}, size, records); err != nil {
+		err = db.transaction(ctx, func(s *session) error {
+			if err := db.store(ctx, s, Meta{Submit: trialName(), Version: trialName()}, size, records); err != nil {
 				return err
 			}
 			return errRollback

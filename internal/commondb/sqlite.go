@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,12 +17,10 @@ import (
 
 	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
-	"longhaul/schema"
 )
 
 const (
-	// applicationID marks the file as a common database of ours ("LHcd"); the
-	// first migration sets it.
+	// applicationID marks the file as a common database of ours ("LHcd").
 	applicationID = 0x4c486364
 	// quickCheckMax is the size up to which Open looks at every page, bytes.
 	// Larger files would hold up every start.
@@ -42,86 +38,6 @@ type sqliteDialect struct {
 
 var _ dialect = (*sqliteDialect)(nil)
 
-// initSQLite makes the file and applies the migrations.
-func initSQLite(ctx context.Context, o Options) (created bool, err error) {
-	if err := disk.MakeDir(filepath.Dir(o.Database)); err != nil {
-		return false, pipeline.Outage(pipeline.CommonDatabase, err)
-	}
-	if err := refuseNetwork(filepath.Dir(o.Database)); err != nil {
-		return false, err
-	}
-	if err := touch(o.Database); err != nil {
-		return false, pipeline.Outage(pipeline.CommonDatabase, err)
-	}
-	db, err := sql.Open("sqlite", sqliteDSN(o, false))
-	if err != nil {
-		return false, err
-	}
-	db.SetMaxOpenConns(1)
-	defer func() { err = errors.Join(err, db.Close()) }()
-	created, err = migrate(ctx, db, o.Database)
-	return created, sqliteError(err)
-}
-
-// touch makes an empty file, readable by the group only, if there is none.
-// SQLite would make it readable by the world.
-func touch(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, disk.FileMode)
-	if errors.Is(err, fs.ErrExist) {
-		return nil // never opened here: closing it would drop SQLite's locks
-	} else if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), disk.SyncDir(filepath.Dir(path)))
-}
-
-// migrate fills an empty file and leaves alone one that is right.
-func migrate(ctx context.Context, db *sql.DB, path string) (created bool, err error) {
-	migrations, err := sqliteMigrations()
-	if err != nil {
-		return false, err
-	}
-	tx, err := db.BeginTx(ctx, nil)
-	if err != nil {
-		return false, err
-	}
-	defer tx.Rollback() // does nothing after Commit
-	var tables int
-	if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema`).Scan(&tables); err != nil {
-		return false, err
-	}
-	if tables > 0 {
-		return false, checkVersion(ctx, tx, path)
-	}
-	for _, text := range migrations {
-		if _, err := tx.ExecContext(ctx, text); err != nil {
-			return false, err
-		}
-	}
-	if _, err := tx.ExecContext(ctx, `PRAGMA user_version = `+strconv.Itoa(len(migrations))); err != nil {
-		return false, err
-	}
-	return true, tx.Commit()
-}
-
-// sqliteMigrations returns the text of the migrations in their order.
-func sqliteMigrations() ([]string, error) {
-	names, err := fs.Glob(schema.CommonDB, "commondb/sqlite/*.sql")
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(names)
-	texts := make([]string, len(names))
-	for i, name := range names {
-		text, err := fs.ReadFile(schema.CommonDB, name)
-		if err != nil {
-			return nil, err
-		}
-		texts[i] = string(text)
-	}
-	return texts, nil
-}
-
 // openSQLite opens a file that Init has made.
 func openSQLite(ctx context.Context, o Options) (_ *DB, err error) {
 	info, err := os.Stat(o.Database)
@@ -136,7 +52,7 @@ func openSQLite(ctx context.Context, o Options) (_ *DB, err error) {
 	if err := refuseNetwork(o.Database); err != nil {
 		return nil, err
 	}
-	db := &DB{dialect: &sqliteDialect{o.Database, info}, timeout: o.Timeout, now: o.Now}
+	db := &DB{name: o.String(), dialect: &sqliteDialect{o.Database, info}, timeout: o.Timeout, now: o.Now}
 	if db.write, err = sql.Open("sqlite", sqliteDSN(o, false)); err != nil {
 		return nil, err
 	}
@@ -145,7 +61,7 @@ func openSQLite(ctx context.Context, o Options) (_ *DB, err error) {
 		return nil, errors.Join(err, db.write.Close())
 	}
 	db.read.SetMaxOpenConns(readers)
-	err = checkVersion(ctx, db.write, o.Database)
+	err = checkVersion(ctx, db.write, o)
 	if err == nil && info.Size() <= quickCheckMax {
 		err = quickCheck(ctx, db.write)
 	}
@@ -153,32 +69,6 @@ func openSQLite(ctx context.Context, o Options) (_ *DB, err error) {
 		return nil, errors.Join(sqliteError(err), db.Close())
 	}
 	return db, nil
-}
-
-// checkVersion refuses a file that is not a common database of this version.
-func checkVersion(ctx context.Context, q querier, path string) error {
-	migrations, err := sqliteMigrations()
-	if err != nil {
-		return err
-	}
-	var id, version, tables int
-	err = q.QueryRowContext(ctx, `
-		SELECT (SELECT application_id FROM pragma_application_id),
-		       (SELECT user_version FROM pragma_user_version),
-		       (SELECT count(*) FROM sqlite_schema)`).Scan(&id, &version, &tables)
-	switch want := len(migrations); {
-	case err != nil:
-		return err
-	case tables == 0:
-		return fmt.Errorf("%w: the file is empty; \"longhaul init\" makes its tables", pipeline.ErrNotFound)
-	case id != applicationID:
-		return pipeline.Fatal(fmt.Errorf("%s is another program's database; set commondb.database to a file of its own", path))
-	case version > want:
-		return pipeline.Fatal(fmt.Errorf("it has version %d, this program knows up to %d; use the newer longhaul that made it", version, want))
-	case version < want:
-		return pipeline.Fatal(fmt.Errorf("it has version %d, this program needs %d; use the program that wrote it, or a new file", version, want))
-	}
-	return nil
 }
 
 // quickCheck looks for damage in all pages.
@@ -250,26 +140,49 @@ func (*sqliteDialect) param(int) string { return "?" }
 
 // asStored has a + in front: an expression has no declared type, by which the
 // driver would turn text into a time.
-func (s *sqliteDialect) asStored(column string) string { return "+" + s.quote(column) }
+func (s *sqliteDialect) asStored(c *column) string { return "+" + s.quote(c.name) }
 
 func (s *sqliteDialect) size(column string) string { return "length(" + s.quote(column) + ")" }
 
-func (*sqliteDialect) insert(ctx context.Context, stmt *sql.Stmt, args []any) (int64, bool, error) {
-	res, err := stmt.ExecContext(ctx, args...)
+// isolation is none that would have to be asked for: the DSN makes every
+// transaction take the one write lock when it begins.
+func (*sqliteDialect) isolation() *sql.TxOptions { return nil }
+
+func (s *sqliteDialect) among(key string, ids []int64) (string, []any) { return amongList(s, key, ids) }
+
+func (s *sqliteDialect) insertOne(ctx context.Context, ses *session, r *row) (int64, bool, error) {
+	stmt, err := ses.prepare(ctx, insertInto(s, r.shape, 1))
 	if err != nil {
 		return 0, false, err
 	}
-	n, err := res.RowsAffected()
-	if err != nil {
+	args := r.args()
+	if err := inMemory(ctx, r, args); err != nil {
 		return 0, false, err
 	}
-	id, err := res.LastInsertId()
-	return id, n == 1, err
+	return lastInsert(stmt.ExecContext(ctx, args...))
 }
 
-// maxBlob is SQLITE_MAX_LENGTH, which bounds the whole row, less room for the
+// insertMany writes one row at a time: there is no way to the server to save.
+func (*sqliteDialect) insertMany(ctx context.Context, ses *session, rows []*row) error {
+	for _, r := range rows {
+		if err := ses.insert(ctx, r); err != nil {
+			return fmt.Errorf("%s: %w", r.place(), err)
+		}
+	}
+	return nil
+}
+
+// maxRow is SQLITE_MAX_LENGTH, which bounds the whole row, less room for the
 // other columns.
-func (*sqliteDialect) maxBlob() int64 { return 1_000_000_000 - 1<<20 }
+func (*sqliteDialect) maxRow() int64 { return 1_000_000_000 - 1<<20 }
+
+// contended is never so: who waits for the lock longer than allowed is busy.
+func (*sqliteDialect) contended(error) bool { return false }
+
+func (*sqliteDialect) duplicate(err error) bool {
+	var se *sqlite.Error
+	return errors.As(err, &se) && se.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+}
 
 func (*sqliteDialect) classify(err error) error { return sqliteError(err) }
 
@@ -285,127 +198,12 @@ func sqliteError(err error) error {
 	switch se.Code() & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:
 		return rejected("%w", err)
+	case sqlite3.SQLITE_FULL:
+		return outage(DiskFull, err)
+	case sqlite3.SQLITE_READONLY:
+		return outage(ReadOnly, err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return damaged(err)
 	}
 	return pipeline.Outage(pipeline.CommonDatabase, err)
-}
-
-// catalog reads the schema from SQLite's own tables.
-func (*sqliteDialect) catalog(ctx context.Context, q querier) (catalog, error) {
-	c := make(catalog)
-	if err := sqliteColumns(ctx, q, c); err != nil {
-		return nil, err
-	}
-	if err := sqliteParents(ctx, q, c); err != nil {
-		return nil, err
-	}
-	return c, sqliteUnique(ctx, q, c)
-}
-
-// sqliteTables is the tables of the schema, without SQLite's own.
-const sqliteTables = `sqlite_schema AS m WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\_%' ESCAPE '\'`
-
-func sqliteColumns(ctx context.Context, q querier, c catalog) error {
-	rows, err := q.QueryContext(ctx, `
-		SELECT m.name, x.name, upper(x.type), x."notnull", x.pk
-		  FROM (SELECT m.name FROM `+sqliteTables+`) AS m, pragma_table_xinfo(m.name) AS x
-		 WHERE x.hidden = 0
-		 ORDER BY m.name, x.cid`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	keys := make(map[string]int)
-	for rows.Next() {
-		var name, col, typ string
-		var notNull bool
-		var pk int
-		if err := rows.Scan(&name, &col, &typ, &notNull, &pk); err != nil {
-			return err
-		}
-		t := c[name]
-		if t == nil {
-			t = &table{name: name, columns: make(map[string]*column)}
-			c[name] = t
-		}
-		t.columns[col] = &column{name: col, kind: sqliteKind(typ), notNull: notNull}
-		if pk > 0 {
-			keys[name]++
-			t.key = ""
-			if typ == "INTEGER" && keys[name] == 1 {
-				t.key = col
-			}
-		}
-	}
-	return rows.Err()
-}
-
-// sqliteKind follows SQLite's rules of affinity.
-func sqliteKind(declared string) kind {
-	has := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(declared, w) })
-	}
-	switch {
-	case has("INT"):
-		return kindInteger
-	case has("CHAR", "CLOB", "TEXT"):
-		return kindText
-	case has("BLOB"):
-		return kindBlob
-	case has("REAL", "FLOA", "DOUB"):
-		return kindReal
-	}
-	return kindAny
-}
-
-// sqliteParents reads the foreign keys of one column that refer to a primary key.
-func sqliteParents(ctx context.Context, q querier, c catalog) error {
-	rows, err := q.QueryContext(ctx, `
-		SELECT m.name, f."table", f."from", coalesce(f."to", '')
-		  FROM (SELECT m.name FROM `+sqliteTables+`) AS m, pragma_foreign_key_list(m.name) AS f
-		 WHERE NOT EXISTS (SELECT 1 FROM pragma_foreign_key_list(m.name) AS g WHERE g.id = f.id AND g.seq > 0)`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name, parent, from, to string
-		if err := rows.Scan(&name, &parent, &from, &to); err != nil {
-			return err
-		}
-		col, up := c[name].columns[from], c[parent]
-		if col != nil && up != nil && (to == "" || to == up.key) {
-			col.parent = parent
-		}
-	}
-	return rows.Err()
-}
-
-// sqliteUnique reads the sets of columns that are unique together, other than
-// primary keys and those that hold for some rows only.
-func sqliteUnique(ctx context.Context, q querier, c catalog) error {
-	rows, err := q.QueryContext(ctx, `
-		SELECT m.name, i.name, coalesce(x.name, '')
-		  FROM (SELECT m.name FROM `+sqliteTables+`) AS m, pragma_index_list(m.name) AS i, pragma_index_info(i.name) AS x
-		 WHERE i."unique" AND NOT i.partial AND i.origin <> 'pk'
-		 ORDER BY m.name, i.name, x.seqno`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	last := ""
-	for rows.Next() {
-		var name, index, col string
-		if err := rows.Scan(&name, &index, &col); err != nil {
-			return err
-		}
-		t := c[name]
-		if index != last {
-			t.unique, last = append(t.unique, nil), index
-		}
-		set := &t.unique[len(t.unique)-1]
-		*set = append(*set, col)
-	}
-	return rows.Err()
 }

@@ -34,11 +34,11 @@ func (db *DB) Uploads(ctx context.Context, institution, pipe, survey string, aft
 		defer rows.Close()
 		for rows.Next() {
 			var u Uploaded
-			var created string
+			var created any
 			if err := rows.Scan(&u.ID, &u.Submit, &u.Job, &u.Stage, &u.Institution, &u.Pipeline, &u.Survey, &u.Version, &created); err != nil {
 				return err
 			}
-			if u.At, err = time.Parse(timeFormat, created); err != nil {
+			if u.At, err = instant(created); err != nil {
 				return pipeline.Fatal(fmt.Errorf("uploads.created_at of %q: %w", u.Submit, err))
 			}
 			all = append(all, u)

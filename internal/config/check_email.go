@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/mail"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,10 @@ func (r *reader) checkEmail() {
 	if e.SMTPLogin {
 		r.required("email.smtp_username", e.SMTPUsername, `"longhaul"`)
 		r.requiredSecret("email.smtp_password", e.SMTPPassword)
+		if !e.SMTPUseTLS && !e.SMTPUseSSL && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, e.SMTPHost) {
+			r.add("email.smtp_login", "is true without TLS, which would show the password on the way to "+e.SMTPHost,
+				"set smtp_usetls or smtp_usessl")
+		}
 	}
 	if e.SMTPCA != "" {
 		r.absolute("email.smtp_ca", e.SMTPCA)

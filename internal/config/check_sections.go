@@ -33,7 +33,19 @@ func (r *reader) checkBackground() {
 
 func (r *reader) checkCommonDB() {
 	d := r.cfg.CommonDB
-	r.oneOf("commondb.driver", d.Driver, "sqlite")
+	r.oneOf("commondb.driver", d.Driver, "sqlite", "postgres", "mysql")
+	r.oneOf("commondb.tls", d.TLS, "verify", "off")
+	r.between("commondb.port", d.Port, 0, 65535)
+	r.atLeastDuration("commondb.timeout", d.Timeout, time.Second)
+	if d.CA != "" {
+		r.absolute("commondb.tls_ca", d.CA)
+	}
+	if d.Driver == "postgres" || d.Driver == "mysql" {
+		r.required("commondb.database", d.Database, `"survey"`)
+		r.required("commondb.host", d.Host, `"db.example.org"`)
+		r.required("commondb.username", d.Username, `"longhaul"`)
+		return // there are servers that know a user by other means than a password
+	}
 	if r.requiredPath("commondb.database", d.Database, "/var/lib/longhaul/commondb.db") &&
 		d.Database == r.cfg.Background.JobtrackerDB {
 		r.add("commondb.database", "is the job-tracker's file as well", "give each database a file of its own")
@@ -41,7 +53,7 @@ func (r *reader) checkCommonDB() {
 	r.notWithSQLite("commondb.host", d.Host)
 	r.notWithSQLite("commondb.username", d.Username)
 	r.notWithSQLite("commondb.password", d.Password.String())
-	r.atLeastDuration("commondb.timeout", d.Timeout, time.Second)
+	r.notWithSQLite("commondb.tls_ca", d.CA)
 }
 
 // notWithSQLite reports a setting that a mere file has no use for.
@@ -60,7 +72,7 @@ func (r *reader) checkJobPooler() {
 			"it must be at least 1, or no job would be submitted for fear of being queued")
 	}
 	r.atLeast("jobpooler.max_attempts", p.MaxAttempts, 1)
-	r.oneOf("jobpooler.queue_manager", p.QueueManager, "local")
+	r.oneOf("jobpooler.queue_manager", p.QueueManager, queueManagers()...)
 	if !spelled(p.JobBasename, letters, letters+digits+"_-") || len(p.JobBasename) > 32 {
 		r.add("jobpooler.job_basename", fmt.Sprintf("is %q, which not every batch system would take", p.JobBasename),
 			"begin with a letter, and use at most 32 letters, digits, _ and -")
@@ -77,6 +89,7 @@ func (r *reader) checkJobPooler() {
 	if p.LocalSpool != "" {
 		r.absolute("jobpooler.local_spool", p.LocalSpool)
 	}
+	r.checkQueue()
 }
 
 func (r *reader) checkProcessing() {

@@ -23,11 +23,11 @@ func (r *reader) checkStages(products map[string][]string) {
 		understood = understood && !r.broken[path+".inputs"]
 		r.checkInputs(path+".inputs", s.Inputs, products)
 		r.checkCommand(path, s)
-		r.oneOf(path+".results", s.Results, defaultResults)
+		r.oneOf(path+".results", s.Results, defaultResults, "presto")
 		if problem, want := outputDirProblem(s, products); problem != "" {
 			r.add(path+".output_dir", problem, want)
 		}
-		r.atLeast(path+".cpus", s.CPUs, 0)
+		r.checkResources(path, s)
 	}
 	for i, p := range r.cfg.Products {
 		if understood && p.Name != "" && !slices.Contains(used, p.Name) {

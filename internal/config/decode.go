@@ -105,6 +105,8 @@ func assign(field reflect.Value, raw any, path string) (problem, want string) {
 		*p = v
 	case *int:
 		return assignInt(p, raw)
+	case *float64:
+		return assignFloat(p, raw)
 	case *Duration:
 		return assignDuration(p, raw)
 	case *Size:

@@ -23,6 +23,7 @@ func Default() *Config {
 		},
 		CommonDB: CommonDB{
 			Driver:  "sqlite",
+			TLS:     "verify",
 			Timeout: Duration(10 * time.Minute),
 		},
 		Download: defaultDownload(),
@@ -47,6 +48,13 @@ func Default() *Config {
 
 			BreakerFailures: 10,
 			BreakerQuick:    5,
+
+			QueueTimeout:   Duration(time.Minute),
+			QueuePollEvery: Duration(5 * time.Second),
+		},
+		Slurm: Slurm{ExcludeFor: Duration(time.Hour)},
+		GridEngine: GridEngine{
+			ParallelEnvironment: "smp", MemoryResource: "h_vmem", TimeResource: "h_rt", Accounting: true,
 		},
 		Processing: Processing{Longhaul: "longhaul"},
 		Upload:     Upload{VersionNum: "PIPELINE:{longhaul}"},
@@ -85,6 +93,7 @@ func defaultDownload() Download {
 const (
 	defaultResults   = "manifest"
 	defaultOutputDir = "{date}/{obs}/{beam}/{time}"
+	defaultRetryMore = 1.5
 )
 
 func (r *reader) setStageDefaults() {
@@ -95,6 +104,9 @@ func (r *reader) setStageDefaults() {
 		}
 		if s.OutputDir == "" {
 			s.OutputDir = defaultOutputDir
+		}
+		if s.RetryFactor == 0 {
+			s.RetryFactor = defaultRetryMore
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (r *reader) applyVariable(name string, table reflect.Value, section, key st
 // Text, time spans and sizes need no quotes there; lists are written as in TOML.
 func fromEnvironment(field reflect.Value, text string) any {
 	switch field.Interface().(type) {
-	case bool, int, []int:
+	case bool, int, float64, []int:
 	case []string:
 		if !strings.HasPrefix(text, "[") {
 			return text

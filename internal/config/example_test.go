@@ -84,7 +84,7 @@ func TestExampleShowsTheDefaultsInForce(t *testing.T) {
 		t.Error("uncommenting changes the products")
 	}
 	for i := range shown.Stages {
-		shown.Stages[i].Env = nil // {} and nothing mean the same
+		shown.Stages[i].Env, shown.Stages[i].QueueArgs = nil, nil // {}, [] and nothing mean the same
 	}
 	if !reflect.DeepEqual(shown.Stages, inForce.Stages) {
 		t.Errorf("the stages' defaults are shown as %+v, but are %+v", shown.Stages, inForce.Stages)

@@ -43,6 +43,7 @@ func checkHost(r *report) {
 	r.directory("download.temp", c.Download.Temp)
 	r.certificates("download.ftp_tls_ca", c.Download.FTPTLSCA)
 	r.certificates("email.smtp_ca", c.Email.SMTPCA)
+	r.certificates("commondb.tls_ca", c.CommonDB.CA)
 	r.directory("jobpooler.base_results_directory", c.JobPooler.BaseResultsDirectory)
 	r.parent("jobpooler.local_spool", c.JobPooler.LocalSpool)
 	if c.JobPooler.QueueManager == "local" { // the node is this host

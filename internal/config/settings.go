@@ -20,6 +20,11 @@ type Config struct {
 	JobPooler  JobPooler  `toml:"jobpooler"`
 	Processing Processing `toml:"processing"`
 	Upload     Upload     `toml:"upload"`
+	Slurm      Slurm      `toml:"slurm"`
+	GridEngine GridEngine `toml:"gridengine"`
+	PBS        PBS        `toml:"pbs"`
+	HTCondor   HTCondor   `toml:"htcondor"`
+	Exec       Exec       `toml:"exec"`
 	Products   []Product  `toml:"product"`
 	Stages     []Stage    `toml:"stage"`
 
@@ -53,11 +58,14 @@ type Background struct {
 
 // CommonDB is the collaboration's database.
 type CommonDB struct {
-	Driver   string   `toml:"driver"`
-	Database string   `toml:"database"` // file (sqlite)
+	Driver   string   `toml:"driver"`   // sqlite, postgres, mysql
+	Database string   `toml:"database"` // file (sqlite), or name on the server
 	Host     string   `toml:"host"`
+	Port     int      `toml:"port"` // 0: the system's usual one
 	Username string   `toml:"username"`
 	Password Secret   `toml:"password"`
+	TLS      string   `toml:"tls"`     // verify, off
+	CA       string   `toml:"tls_ca"`  // PEM file; empty: the system's
 	Timeout  Duration `toml:"timeout"` // for one whole upload
 }
 
@@ -127,7 +135,7 @@ type JobPooler struct {
 	MaxJobsRunning       int      `toml:"max_jobs_running"`
 	MaxJobsQueued        int      `toml:"max_jobs_queued"`
 	MaxAttempts          int      `toml:"max_attempts"`
-	QueueManager         string   `toml:"queue_manager"` // local
+	QueueManager         string   `toml:"queue_manager"` // local, slurm, gridengine, pbs, htcondor, exec
 	JobBasename          string   `toml:"job_basename"`
 	RetryWait            Duration `toml:"retry_wait"`
 	RetryWaitMax         Duration `toml:"retry_wait_max"`
@@ -136,6 +144,14 @@ type JobPooler struct {
 	LostAfter            Duration `toml:"lost_after"`        // a job that the queue manager does not know for so long is lost
 	StderrIsFailure      bool     `toml:"stderr_is_failure"` // the original's rule
 	LocalSpool           string   `toml:"local_spool"`
+
+	// How the batch system's commands are run.
+	QueueEnv       map[string]string `toml:"queue_env"`
+	QueueTimeout   Duration          `toml:"queue_timeout"`
+	QueuePollEvery Duration          `toml:"queue_poll_every"`
+	SubmitRate     int               `toml:"submit_rate"` // submissions a second, at most; 0: no limit
+	CPUsPerNode    int               `toml:"cpus_per_node"`
+	JobsPerNode    int               `toml:"jobs_per_node"`
 }
 
 // Processing is what holds on the compute nodes.
@@ -169,6 +185,64 @@ type Stage struct {
 	CPUs      int               `toml:"cpus"`
 	Memory    Size              `toml:"memory"`
 	WallTime  Duration          `toml:"walltime"`
+
+	MemoryPerGiB   Size     `toml:"memory_per_gib"` // of input, besides Memory
+	MemoryMax      Size     `toml:"memory_max"`     // 0: no cap
+	WallTimePerGiB Duration `toml:"walltime_per_gib"`
+	WallTimeMax    Duration `toml:"walltime_max"`
+	RetryFactor    float64  `toml:"retry_factor"` // more of what ran out, at each retry
+	QueueArgs      []string `toml:"queue_args"`   // more arguments for the batch system
+}
+
+// Slurm is what jobs ask of Slurm; empty leaves it to Slurm.
+type Slurm struct {
+	Partition  string   `toml:"partition"`
+	Account    string   `toml:"account"`
+	QOS        string   `toml:"qos"`
+	Constraint string   `toml:"constraint"`
+	Args       []string `toml:"args"`        // of sbatch
+	ExcludeFor Duration `toml:"exclude_for"` // a node on which jobs die at once
+}
+
+// GridEngine is what jobs ask of Grid Engine.
+type GridEngine struct {
+	Queue               string   `toml:"queue"`
+	Project             string   `toml:"project"`
+	Account             string   `toml:"account"`
+	Resources           []string `toml:"resources"` // of the node, for qsub -l
+	ParallelEnvironment string   `toml:"parallel_environment"`
+	MemoryResource      string   `toml:"memory_resource"`
+	TimeResource        string   `toml:"time_resource"`
+	Accounting          bool     `toml:"accounting"` // qacct can be used
+	Args                []string `toml:"args"`       // of qsub
+}
+
+// PBS is what jobs ask of OpenPBS or Torque.
+type PBS struct {
+	Torque   bool     `toml:"torque"`
+	Queue    string   `toml:"queue"`
+	Project  string   `toml:"project"`
+	Account  string   `toml:"account"`
+	Property string   `toml:"property"` // of the node
+	Args     []string `toml:"args"`     // of qsub
+}
+
+// HTCondor is what jobs ask of HTCondor.
+type HTCondor struct {
+	Schedd          string   `toml:"schedd"`
+	Pool            string   `toml:"pool"`
+	AccountingGroup string   `toml:"accounting_group"`
+	Requirements    string   `toml:"requirements"`
+	Submit          []string `toml:"submit"` // more lines of the submit description
+}
+
+// Exec are the commands of any other batch system.
+type Exec struct {
+	Submit  []string `toml:"submit"`
+	Poll    []string `toml:"poll"`
+	Find    []string `toml:"find"`
+	Delete  []string `toml:"delete"`
+	History []string `toml:"history"`
 }
 
 // Duration is a time span with its unit, as "60s", "90m" or "3h".

@@ -38,6 +38,20 @@ func assignSecret(p *Secret, raw any) (problem, want string) {
 	return "", ""
 }
 
+func assignFloat(p *float64, raw any) (problem, want string) {
+	switch v := raw.(type) {
+	case int64:
+		*p = float64(v)
+		return "", ""
+	case float64:
+		if math.Abs(v) < math.MaxInt32 { // neither infinite nor no number at all
+			*p = v
+			return "", ""
+		}
+	}
+	return "is " + describe(raw) + ", not a number", "write a number, as 1.5, without quotes"
+}
+
 func assignInt(p *int, raw any) (problem, want string) {
 	switch v := raw.(type) {
 	case int64:

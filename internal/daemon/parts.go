@@ -53,33 +53,40 @@ func (p *part) makePooler() error {
 	if err != nil {
 		return err
 	}
-	if m, ok := manager.(*local.Manager); ok {
-		p.watch = func(ctx context.Context, wake func()) {
+	p.watch = func(ctx context.Context, wake func()) {
+		if m, ok := manager.(pruner); ok {
 			go p.prune(ctx, m)
+		}
+		if m, ok := manager.(*local.Manager); ok { // the others must be asked
 			m.Watch(ctx, wake)
 		}
 	}
 	p.pass = pool.New(pool.Options{
 		Config: p.cfg, Store: p.store, Manager: manager, Products: products, Log: p.log,
-		Progress: func() { p.progress() },
+		Progress: func() { p.progress() }, SettleAfter: site.SettleAfter(p.cfg),
 	}).Pass
 	return nil
 }
 
-// keepEnded is how long the local queue manager remembers a job that has ended.
+// pruner is a queue manager that keeps records of its own.
+type pruner interface {
+	Prune(ctx context.Context, olderThan time.Duration) (int, error)
+}
+
+// keepEnded is how long a queue manager remembers a job that has ended.
 // A name that it has forgotten would run again if it were submitted again, so
 // this is far longer than a jobpooler is ever down.
 const keepEnded = 90 * 24 * time.Hour
 
-// prune forgets old jobs of the local queue manager, once a day.
-func (p *part) prune(ctx context.Context, m *local.Manager) {
+// prune lets a queue manager forget old jobs, once a day.
+func (p *part) prune(ctx context.Context, m pruner) {
 	tick := time.NewTicker(24 * time.Hour)
 	defer tick.Stop()
 	for {
 		if n, err := m.Prune(ctx, keepEnded); err != nil && ctx.Err() == nil {
-			p.log.Warn("old records of the local queue not removed", "err", err)
+			p.log.Warn("old records of the queue manager not removed", "err", err)
 		} else if n > 0 {
-			p.log.Info("old records of the local queue removed", "jobs", n)
+			p.log.Info("old records of the queue manager removed", "jobs", n)
 		}
 		select {
 		case <-ctx.Done():

@@ -30,6 +30,13 @@ type Options struct {
 	Dir   string // where everything is kept; empty: a temporary directory. One that is there already is gone on with.
 	Keep  bool   // leave a temporary directory behind
 	Self  string // the longhaul program
+	// Queue is the queue manager, "local" if empty. Its commands find their
+	// batch system by the environment.
+	Queue string
+	// CommonDB is the kind of the common database, "sqlite" if empty. A server
+	// is found by the variables that its own clients know, and its database must
+	// have no uploads yet.
+	CommonDB string
 	// Progress is where the demo says what is happening.
 	Progress io.Writer
 	// Timeout is how long the pipeline may take to finish the survey.
@@ -104,7 +111,9 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	if err := os.MkdirAll(d.at.dir, disk.DirMode); err != nil {
 		return err
 	}
+	again := false
 	if _, err := os.Stat(d.at.config()); err == nil { // a run before
+		again = true
 		if err := markInterrupted(d.at); err != nil {
 			return err
 		}
@@ -122,7 +131,7 @@ func (d *demo) prepare(ctx context.Context) (err error) {
 	if d.mail, err = startMail(d.at, &cert); err != nil {
 		return fmt.Errorf("mail server: %w", err)
 	}
-	if d.cfg, err = d.setUp(ctx); err != nil {
+	if d.cfg, err = d.setUp(ctx, again); err != nil {
 		return fmt.Errorf("site: %w", err)
 	}
 	d.store, err = jobtracker.Open(ctx, d.at.tracker(), jobtracker.Options{Actor: "demo"})

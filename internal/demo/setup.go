@@ -1,22 +1,21 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"longhaul/internal/commondb"
 	"longhaul/internal/config"
 	"longhaul/internal/disk"
 	"longhaul/internal/jobtracker"
-	"longhaul/internal/site"
 )
 
 // setUp makes the demo's site as an operator would: directories, configuration,
 // job-tracker, common database. What is there from a run before stays.
-func (d *demo) setUp(ctx context.Context) (*config.Config, error) {
+func (d *demo) setUp(ctx context.Context, again bool) (*config.Config, error) {
 	if err := d.writeConfig(); err != nil {
 		return nil, err
 	}
@@ -27,10 +26,7 @@ func (d *demo) setUp(ctx context.Context) (*config.Config, error) {
 	if _, err := jobtracker.Create(ctx, c.Background.JobtrackerDB); err != nil {
 		return nil, err
 	}
-	if _, err := commondb.Init(ctx, site.CommonDBOptions(c)); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, d.initCommonDB(ctx, c, again)
 }
 
 // writeConfig writes the configuration anew: the servers have new ports.
@@ -39,7 +35,12 @@ func (d *demo) writeConfig() error {
 		return err
 	}
 	smtp := d.mail.Addr()
+	commonDB, err := d.commonDB()
+	if err != nil {
+		return err
+	}
 	r := strings.NewReplacer(
+		"@COMMONDB@", commonDB, "@QUEUE@", cmp.Or(d.opt.Queue, "local"),
 		"@DIR@", d.at.dir, "@SELF@", d.opt.Self, "@URL@", d.archive.restore.URL(),
 		"@FTPHOST@", d.archive.ftp.Host(), "@FTPPORT@", fmt.Sprint(d.archive.ftp.Port()),
 		"@SMTPHOST@", smtp.IP.String(), "@SMTPPORT@", fmt.Sprint(smtp.Port),
@@ -89,7 +90,7 @@ sleep         = "1s"
 max_sleep     = "5s"
 
 [commondb]
-database = "@DIR@/commondb.db"
+@COMMONDB@
 
 [download]
 api_service_url  = "@URL@"
@@ -126,6 +127,8 @@ digest_delay     = "1s"
 max_per_hour     = 1000
 
 [jobpooler]
+queue_manager          = "@QUEUE@"
+queue_poll_every       = "200ms"
 base_results_directory = "@DIR@/results"
 max_jobs_running       = 2
 max_jobs_queued        = 2

@@ -316,3 +316,22 @@ func TestAnOutcomeThatCannotBeWrittenDownIsSettledLater(t *testing.T) {
 	s.wantWhole("raw", content)
 	s.wantStatus("raw", pipeline.Downloaded, 0)
 }
+
+// TestWhatIsNotKeptIsNotLeft: bytes that came after the tracker's last word are
+// not counted, so they must not take the room that another file is given.
+func TestWhatIsNotKeptIsNotLeft(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	content := noise(100_000, 1)
+	c := &remains{s: s, f: s.enter("raw", content), content: content}
+	c.start(0)
+	c.write(content[:40_000])
+	c.progress(10_000)
+	s.restart()
+	check(t, s.pass())
+	st, err := os.Stat(s.part("raw"))
+	check(t, err)
+	if f := s.file("raw"); f.Bytes != 10_000 || st.Size() != f.Bytes {
+		t.Errorf("the part file of a file that is %s has %d bytes, the tracker counts %d", f.Status, st.Size(), f.Bytes)
+	}
+}

@@ -102,6 +102,23 @@ func removePart(f pipeline.File) error {
 	return nil
 }
 
+// cutPart shortens a part file of some size to what is kept of it, so that the
+// disk holds no more than the tracker counts while the file waits for its next
+// attempt: the room may be another file's by then.
+func cutPart(f pipeline.File, size, kept int64) error {
+	if kept >= size {
+		return nil
+	}
+	part, err := openRegular(PartPath(f), os.O_WRONLY)
+	if err != nil {
+		return diskError(err)
+	}
+	if err := errors.Join(part.Truncate(kept), part.Close()); err != nil {
+		return pipeline.Outage(pipeline.LocalDisk, err)
+	}
+	return nil
+}
+
 // partWriter writes to the part file, keeps the digests, and once a second
 // syncs and tells the tracker.
 type partWriter struct {

@@ -72,6 +72,9 @@ func (d *Downloader) verify(ctx context.Context, f pipeline.File, a pipeline.Att
 	// What the tracker does not know of may not have been synced, and be gone or
 	// nothing but zeros after a crash of the machine.
 	if kept := min(size, a.Offset+a.Bytes); size != f.Size || kept < f.Size {
+		if err := cutPart(f, size, kept); err != nil {
+			return err
+		}
 		// An interrupted transfer is no fault of the file.
 		return d.Store.VerificationFailed(ctx, a, kept,
 			fmt.Sprintf("%d of %d bytes are here (%s)", kept, f.Size, a.Details), a.Status != pipeline.Unknown)

@@ -198,14 +198,13 @@ func (p *Pooler) prepare(ctx context.Context, j pipeline.Job) (spec queue.Spec, 
 	maps.Copy(env, stage.Env)
 	maps.Copy(env, worker.Environment(inputs, outputDir, p.Config.Processing.BaseWorkingDirectory, name))
 	return queue.Spec{
-		Name:    name,
-		Command: p.command(stage),
-		Env:     env,
-		Stdout:  StdoutPath(p.Config, name),
-		Stderr:  StderrPath(p.Config, name),
-		Resources: queue.Resources{
-			CPUs: stage.CPUs, Memory: int64(stage.Memory), WallTime: stage.WallTime.Std(),
-		},
+		Name:      name,
+		Command:   p.command(stage),
+		Env:       env,
+		Stdout:    StdoutPath(p.Config, name),
+		Stderr:    StderrPath(p.Config, name),
+		Resources: request(stage, j, ranOut{}),
+		Args:      stage.QueueArgs,
 	}, outputDir, nil
 }
 

@@ -154,7 +154,8 @@ func checkQueue(ctx context.Context, r *runner) (_ string, err error) {
 	if err != nil {
 		return "", err
 	}
-	name := "preflight-" + strings.ToLower(rand.Text()[:10])
+	// The prefix says that it is ours; without it some managers do not see it.
+	name := r.cfg.JobPooler.JobBasename + "-preflight-" + strings.ToLower(rand.Text()[:10])
 	spec := queue.Spec{
 		Name: name, Command: r.nodeCommand(),
 		Stdout: pool.StdoutPath(r.cfg, name), Stderr: pool.StderrPath(r.cfg, name),

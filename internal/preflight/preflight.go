@@ -51,7 +51,7 @@ func checks() []check {
 		{"ftp", "download.ftp_host, ftp_port, ftp_username, ftp_password, ftp_tls, ftp_tls_ca, ftp_epsv; a firewall may stop data connections", checkFTP},
 		{"smtp", "email.smtp_host, smtp_port, smtp_usetls, smtp_usessl, smtp_login, smtp_ca, sender, recipient", checkSMTP},
 		{"queue", "jobpooler.queue_manager and its settings; processing.longhaul must name the program on the nodes", checkQueue},
-		{"commondb", "commondb.database; 'longhaul init' makes an SQLite one", checkCommonDB},
+		{"commondb", "commondb.driver, database, host, port, username, password, tls, tls_ca; 'longhaul commondb check' says more", checkCommonDB},
 	}
 }
 

@@ -34,6 +34,9 @@ type Spec struct {
 	// Stdout and Stderr are absolute paths of files to be made; their directory exists.
 	Stdout, Stderr string
 	Resources      Resources
+	// Args are further arguments for the batch system's command, as a site
+	// wants them for jobs of this kind; package local has no use for them.
+	Args []string
 }
 
 // Resources is what a job asks for; zero leaves it to the batch system.

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +31,7 @@ func (s Spec) Check() error {
 
 // checkBytes finds what execve(2) cannot carry.
 func (s Spec) checkBytes() error {
-	for _, arg := range append([]string{s.Stdout, s.Stderr}, s.Command...) {
+	for _, arg := range slices.Concat([]string{s.Stdout, s.Stderr}, s.Command, s.Args) {
 		if strings.ContainsRune(arg, 0) {
 			return fmt.Errorf("%w: %s: %q holds a NUL", ErrRejected, s.Name, arg)
 		}

@@ -19,9 +19,8 @@ import (
 	"longhaul/internal/config"
 	"longhaul/internal/notice"
 	"longhaul/internal/pipeline"
-	"longhaul/internal/queue"
-	"longhaul/internal/queue/local"
 	"longhaul/internal/results"
+	"longhaul/internal/results/presto"
 )
 
 // Restorer returns the client of the restore service, nil if the site polls.
@@ -59,43 +58,13 @@ func tlsVersion(s string) uint16 {
 	return tls.VersionTLS13
 }
 
-// Supervise is the first argument by which a program that hosts the local queue
-// manager starts itself again as the supervisor of one job.
-const Supervise = "local-supervise"
-
-// QueueManager returns the queue manager of the configuration, for the jobpooler.
-func QueueManager(c *config.Config, log *slog.Logger) (queue.Manager, error) {
-	return queueManager(c, log, false)
-}
-
-// QueueGuest returns the queue manager of the configuration for a person's
-// command, which leaves no trace of itself there.
-func QueueGuest(c *config.Config, log *slog.Logger) (queue.Manager, error) {
-	return queueManager(c, log, true)
-}
-
-func queueManager(c *config.Config, log *slog.Logger, guest bool) (queue.Manager, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return local.New(local.Options{
-		Spool: LocalSpool(c), MaxRunning: c.JobPooler.MaxJobsRunning,
-		Supervisor: []string{self, Supervise}, Guest: guest, Log: log,
-	})
-}
-
-// LocalSpool is where the local queue manager keeps its records.
-func LocalSpool(c *config.Config) string {
-	if c.JobPooler.LocalSpool != "" {
-		return c.JobPooler.LocalSpool
-	}
-	return filepath.Join(filepath.Dir(c.Background.JobtrackerDB), "queue")
-}
-
 // CommonDBOptions are those of the common database.
 func CommonDBOptions(c *config.Config) commondb.Options {
-	return commondb.Options{Driver: c.CommonDB.Driver, Database: c.CommonDB.Database, Timeout: c.CommonDB.Timeout.Std()}
+	d := c.CommonDB
+	return commondb.Options{
+		Driver: d.Driver, Database: d.Database, Timeout: d.Timeout.Std(),
+		Host: d.Host, Port: d.Port, Username: d.Username, Password: commondb.Password(d.Password.Reveal()), TLS: d.TLS, CAFile: d.CA,
+	}
 }
 
 // CommonDB opens the common database.
@@ -109,7 +78,7 @@ func Readers() (map[string]results.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return map[string]results.Reader{"manifest": manifest}, nil
+	return map[string]results.Reader{"manifest": manifest, "presto": presto.New(0)}, nil
 }
 
 // SMTP returns the client of the mail server.

@@ -97,7 +97,7 @@ func commandError(ctx context.Context, name string, err error) error {
 		return &trouble{128 + int(status.Signal()), fmt.Errorf("%s was killed: %s", name, unix.SignalName(status.Signal()))}
 	}
 	status := exit.ExitCode()
-	if Own(status) {
+	if Own(status) || status == 99 || status == 100 { // by which Grid Engine is told to run it again, or to hold it
 		status = StatusOther
 	}
 	return &trouble{status, fmt.Errorf("%s ended with exit status %d", name, exit.ExitCode())}

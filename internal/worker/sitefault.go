@@ -21,6 +21,12 @@ func SiteFault(status int) bool {
 	return status == StatusWorkspace || status == StatusSpace || status == StatusDisk
 }
 
+// NodeTrouble returns the statuses that speak against the node on which they
+// came: on another one the same job may go well.
+func NodeTrouble() []int {
+	return []int{StatusInput, StatusWorkspace, StatusCommand, StatusSpace, StatusDisk}
+}
+
 // failed makes a trouble. Whatever found no room is a matter of space, and what
 // a disk in trouble said is that of the disk.
 func failed(status int, err error) error {

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"longhaul/internal/disk"
 	"longhaul/internal/queue"
+	"longhaul/internal/queue/batch"
 )
 
 // The exit statuses for the worker's own trouble, as the package comment says.
@@ -81,6 +83,31 @@ func (s stopped) Error() string { return fmt.Sprintf("told to stop (%v)", s.sign
 // Main is the whole worker process: args is the command, the rest is in the
 // environment. It returns the exit status.
 func Main(args []string) int {
+	started := time.Now()
+	status := mainStatus(args)
+	if err := leaveRecord(status, started); err != nil {
+		fmt.Fprintln(os.Stderr, err) // the batch system knows it as well
+	}
+	return status
+}
+
+// leaveRecord writes down how this process ends, for batch systems that forget
+// or garble it, if one has asked for that.
+func leaveRecord(status int, started time.Time) error {
+	path := os.Getenv(batch.RecordVar)
+	if path == "" {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	r := batch.Record{Name: os.Getenv(submitVar), ExitCode: status, Node: host, StartedAt: started, EndedAt: time.Now()}
+	return r.Write(path)
+}
+
+// mainStatus is Main without the record.
+func mainStatus(args []string) int {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	defer cancel(nil)
 	signals := make(chan os.Signal, 1)
@@ -127,6 +154,8 @@ func FromEnviron(environ, command []string) (Options, error) {
 		Command: command,
 		Environ: environ,
 	}
+	// The record is the worker's own: one that the command started would overwrite it.
+	o.Environ = slices.DeleteFunc(slices.Clone(environ), func(kv string) bool { return strings.HasPrefix(kv, batch.RecordVar+"=") })
 	for path := range strings.SplitSeq(vars[dataFilesVar], ";") {
 		if path != "" {
 			o.Inputs = append(o.Inputs, path)

@@ -39,6 +39,18 @@ type Harness struct {
 	Every time.Duration
 	// Parallel is set if each Harness is a batch system of its own.
 	Parallel bool
+
+	// What follows can be left out where it cannot be made; the parts that need
+	// it are then skipped, and say so.
+
+	// Fault makes the next command go wrong in a certain way, or returns false
+	// where that cannot be done. Faulty.Arm is one.
+	Fault func(Fault) bool
+	// Ends make a running job end for a reason, which may take half of Patience.
+	// There are not more of them than Slots.
+	Ends map[queue.Reason]func(*testing.T, queue.Ref)
+	// Hold keeps a waiting job from starting, until Release.
+	Hold, Release func(*testing.T, queue.Ref)
 }
 
 // Run tests the batch systems that open returns, one for each part.
@@ -64,6 +76,13 @@ func Run(t *testing.T, open func(*testing.T) Harness) {
 		{"a restarted pooler knows everything", reopened},
 		{"callers at the same time do not disturb each other", concurrent},
 		{"a call ends with its context", cancelledCall},
+		{"a submission whose reply is lost is found", replyLost},
+		{"a submission that never arrived is unknown", notArrived},
+		{"a refused submission is rejected", refused},
+		{"a submission that is accepted twice runs once", takenTwice},
+		{"without an answer nothing is concluded", noAnswer},
+		{"a job that others end tells why", endedByOthers},
+		{"a held job waits and says so", held},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			h := open(t)
