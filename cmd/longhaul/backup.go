@@ -10,6 +10,7 @@ import (
 	"longhaul/internal/backup"
 	"longhaul/internal/config"
 	"longhaul/internal/disk"
+	"longhaul/internal/jobtracker"
 	"longhaul/internal/operator"
 )
 
@@ -24,6 +25,9 @@ itself: its last changes are in another one.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return p.withOperator(cmd.Context(), func(op *operator.Operator) error {
+				if op.Config.Background.OnServer() {
+					return jobtracker.ErrServer
+				}
 				path, err := backupPath(op.Config, p.now(), args)
 				if err != nil {
 					return err

@@ -13,7 +13,7 @@ func TestCommonDBInitAndCheck(t *testing.T) {
 			t.Errorf("commondb init says %q, want %q", out, want)
 		}
 	}
-	if out := w.ok("commondb", "check"); !strings.Contains(out, "7 tables of longhaul, 0 others") || !strings.Contains(out, "rolled back") {
+	if out := w.ok("commondb", "check"); !strings.Contains(out, "14 tables of longhaul, 0 others") || !strings.Contains(out, "rolled back") {
 		t.Errorf("commondb check says %q", out)
 	}
 	status, _, stderr := w.longhaul("commondb", "init", "--print")

@@ -60,6 +60,9 @@ func (p *program) doctor(ctx context.Context, flags doctorFlags) error {
 		return err
 	}
 	running := func(kind string) bool {
+		if c.Background.OnServer() {
+			return p.runsAnywhere(ctx, c, kind)
+		}
 		o := operator.Operator{Options: operator.Options{Config: c}}
 		return o.Daemon(kind).State != operator.DaemonStopped
 	}
@@ -76,10 +79,21 @@ func (p *program) doctor(ctx context.Context, flags doctorFlags) error {
 	return nil
 }
 
+// runsAnywhere reports whether a daemon runs, or may run, on any host.
+func (p *program) runsAnywhere(ctx context.Context, c *config.Config, kind string) bool {
+	store, err := jobtracker.Open(ctx, p.tracker(c), jobtracker.Options{Actor: site.Operator()})
+	if err != nil {
+		return true
+	}
+	defer store.Close() // it was only asked
+	_, held, err := store.Holder(ctx, kind)
+	return held || err != nil
+}
+
 // examine opens the job-tracker and examines the site. A job-tracker that
 // cannot be opened because it is damaged is a finding.
 func (p *program) examine(ctx context.Context, c *config.Config, flags doctorFlags, running func(string) bool) (r doctor.Report, err error) {
-	store, err := jobtracker.Open(ctx, c.Background.JobtrackerDB,
+	store, err := jobtracker.Open(ctx, p.tracker(c),
 		jobtracker.Options{Actor: site.Operator(), Now: p.now, Wants: site.Wants(c.Email)})
 	if errors.Is(err, pipeline.ErrFatal) {
 		problems, examineErr := jobtracker.Examine(ctx, c.Background.JobtrackerDB)

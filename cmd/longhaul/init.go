@@ -31,7 +31,7 @@ func (p *program) makeDatabases(ctx context.Context) error {
 		return err
 	}
 	path := c.Background.JobtrackerDB
-	made, err := jobtracker.Create(ctx, path)
+	made, err := jobtracker.Create(ctx, p.tracker(c))
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w; make its directory first: install -d -m 0750 %s", err, filepath.Dir(path))
 	} else if err != nil {

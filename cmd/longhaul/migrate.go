@@ -7,11 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"longhaul/internal/config"
 	"longhaul/internal/daemon"
 	"longhaul/internal/jobtracker"
 	"longhaul/internal/loop"
-	"longhaul/internal/site"
 )
 
 func newMigrateCommand(p *program) *cobra.Command {
@@ -19,7 +17,8 @@ func newMigrateCommand(p *program) *cobra.Command {
 		Use:   "migrate",
 		Short: "Bring the job-tracker to this program's version",
 		Long: `Brings the job-tracker of an older version of Longhaul to that of this program,
-after a backup beside it. The daemons must not run meanwhile.`,
+after a backup beside it; make one of a job-tracker on a server with pg_dump
+before. The daemons must not run meanwhile.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.migrate(cmd.Context()) },
 	}
@@ -30,13 +29,14 @@ func (p *program) migrate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	release, err := holdDaemons(c)
+	db := p.tracker(c)
+	release, err := holdDaemons(ctx, db)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	path := c.Background.JobtrackerDB
-	from, to, backup, err := jobtracker.Migrate(ctx, path)
+	from, to, backup, err := jobtracker.Migrate(ctx, db)
 	if backup != "" {
 		fmt.Fprintln(p.stdout, "backup: "+backup)
 	}
@@ -52,8 +52,8 @@ func (p *program) migrate(ctx context.Context) (err error) {
 }
 
 // holdDaemons takes the locks of all daemons, so that none can start.
-func holdDaemons(c *config.Config) (release func() error, err error) {
-	var locks []*loop.Lock
+func holdDaemons(ctx context.Context, db string) (release func() error, err error) {
+	var locks []*jobtracker.Lock
 	release = func() error {
 		var errs []error
 		for _, l := range locks {
@@ -62,7 +62,7 @@ func holdDaemons(c *config.Config) (release func() error, err error) {
 		return errors.Join(errs...)
 	}
 	for _, kind := range daemon.Kinds() {
-		lock, err := loop.TryLock(site.LockPath(c, kind))
+		lock, err := jobtracker.TryLock(ctx, db, kind)
 		if errors.Is(err, loop.ErrLocked) {
 			err = fmt.Errorf("the %s is running; stop the daemons first: systemctl stop longhaul.target (%w)", kind, err)
 		}

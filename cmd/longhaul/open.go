@@ -31,13 +31,24 @@ func (p *program) configWithSecrets() (*config.Config, error) {
 	return config.Parse(p.configPath, text, config.OSEnv())
 }
 
+// tracker is where the job-tracker is, with its password if there is one that the
+// person may read. Without it, PostgreSQL's own places for passwords are left.
+func (p *program) tracker(c *config.Config) string {
+	if c.Background.OnServer() {
+		if full, err := p.configWithSecrets(); err == nil {
+			c = full
+		}
+	}
+	return site.JobTracker(c)
+}
+
 // withOperator opens the job-tracker for the person who runs the command.
 func (p *program) withOperator(ctx context.Context, fn func(*operator.Operator) error) (err error) {
 	c, err := p.config()
 	if err != nil {
 		return err
 	}
-	store, err := jobtracker.Open(ctx, c.Background.JobtrackerDB,
+	store, err := jobtracker.Open(ctx, p.tracker(c),
 		jobtracker.Options{Actor: site.Operator(), Now: p.now, Wants: site.Wants(c.Email)})
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"time"
 
@@ -41,7 +42,11 @@ Run it as the user that runs the daemons.`,
 				e.SetIndent("", "  ")
 				err = e.Encode(map[string]any{"ok": ok, "checks": results})
 			} else {
-				err = preflight.WriteTable(p.stdout, results)
+				// Servers and jobs had a say in it.
+				var table strings.Builder
+				if err = preflight.WriteTable(&table, results); err == nil {
+					_, err = io.WriteString(p.stdout, clean(table.String()))
+				}
 			}
 			if err == nil && !ok {
 				err = errors.New("not everything is ready")

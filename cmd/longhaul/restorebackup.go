@@ -40,7 +40,10 @@ func (p *program) restoreBackup(ctx context.Context, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	release, err := holdDaemons(c)
+	if c.Background.OnServer() {
+		return jobtracker.ErrServer
+	}
+	release, err := holdDaemons(ctx, p.tracker(c))
 	if err != nil {
 		return err
 	}

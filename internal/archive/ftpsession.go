@@ -38,6 +38,9 @@ func (s *ftpSession) login(user, password string) error {
 		}
 		words = err.Error()
 	}
+	if password != "" { // a server may repeat what it does not like
+		words = strings.ReplaceAll(words, password, "[secret]")
+	}
 	switch code {
 	case 0, ftp.StatusNotLoggedIn, ftp.StatusInvalidCredentials, ftp.StatusStorNeedAccount:
 		if !crowded(words) {

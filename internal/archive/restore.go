@@ -24,6 +24,7 @@ type RestoreOptions struct {
 	Username string
 	Password string
 	Pipeline string        // the name under which this pipeline is known there
+	CAFile   string        // PEM file of trusted authorities; empty: the system's
 	Timeout  time.Duration // for one call, 0: one minute
 	Client   *http.Client  // nil: one that keeps no connection between calls
 }
@@ -51,10 +52,14 @@ func NewRestorer(opts RestoreOptions) (*RestoreClient, error) {
 	if opts.Timeout <= 0 {
 		opts.Timeout = time.Minute
 	}
+	roots, err := trusted(nil, opts.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("restore service: %w", err)
+	}
 	client := http.Client{Transport: &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		DisableKeepAlives: true, // calls are minutes apart
-		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 	}}
 	if opts.Client != nil {
 		client = *opts.Client

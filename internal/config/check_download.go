@@ -17,10 +17,9 @@ func (r *reader) checkDownload() {
 	case "poll":
 		r.checkPoll(d)
 	}
+	r.oneOf("download.file_server", d.FileServer, "ftp", "sftp", "https", "file")
 	if d.Source == "restore" || d.PollFrom == "ftp" {
-		r.required("download.ftp_host", d.FTPHost, `"arecibo.tc.cornell.edu"`)
-		r.required("download.ftp_username", d.FTPUsername, `"palfadata"`)
-		r.requiredSecret("download.ftp_password", d.FTPPassword)
+		r.checkServer(d)
 	}
 	r.checkFTP(d)
 	r.checkLimits(d)
@@ -70,13 +69,53 @@ func (r *reader) checkPoll(d Download) {
 	}
 }
 
+// checkServer asks for what the file server cannot be reached without.
+func (r *reader) checkServer(d Download) {
+	switch d.FileServer {
+	case "ftp":
+		r.required("download.ftp_host", d.FTPHost, `"arecibo.tc.cornell.edu"`)
+		r.required("download.ftp_username", d.FTPUsername, `"palfadata"`)
+		r.requiredSecret("download.ftp_password", d.FTPPassword)
+	case "sftp":
+		r.required("download.sftp_host", d.SFTPHost, `"archive.example.org"`)
+		r.between("download.sftp_port", d.SFTPPort, 1, 65535)
+		r.required("download.sftp_username", d.SFTPUsername, `"longhaul"`)
+		r.requiredPath("download.sftp_known_hosts", d.SFTPKnownHosts, "/etc/longhaul/known_hosts")
+		if d.SFTPKey != "" {
+			r.absolute("download.sftp_key", d.SFTPKey)
+		} else {
+			r.requiredSecret("download.sftp_password", d.SFTPPassword)
+		}
+	case "https":
+		r.checkHTTPS(d)
+	case "file":
+		r.requiredPath("download.file_root", d.FileRoot, "/data/archive")
+	}
+}
+
+func (r *reader) checkHTTPS(d Download) {
+	if r.required("download.https_url", d.HTTPSURL, `"https://archive.example.org/data/"`) {
+		u, err := url.Parse(d.HTTPSURL)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			r.add("download.https_url", "is no https:// with a host and a path, and no more", `write it as "https://archive.example.org/data/"`)
+		}
+	}
+	if d.HTTPSToken != "" && d.HTTPSUsername != "" {
+		r.add("download.https_token", "is set, and so is https_username", "log in by one of them")
+	}
+}
+
 func (r *reader) checkFTP(d Download) {
 	r.between("download.ftp_port", d.FTPPort, 1, 65535)
 	r.required("download.ftp_directory", d.FTPDirectory, `"/"`)
-	r.oneOf("download.ftp_tls", d.FTPTLS, "off", "explicit")
+	r.oneOf("download.ftp_tls", d.FTPTLS, "off", "explicit", "implicit")
 	r.oneOf("download.ftp_tls_max", d.FTPTLSMax, "1.2", "1.3")
-	if d.FTPTLSCA != "" {
-		r.absolute("download.ftp_tls_ca", d.FTPTLSCA)
+	for path, file := range map[string]string{
+		"download.ftp_tls_ca": d.FTPTLSCA, "download.https_ca": d.HTTPSCA, "download.api_ca": d.APICA,
+	} {
+		if file != "" {
+			r.absolute(path, file)
+		}
 	}
 }
 

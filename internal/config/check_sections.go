@@ -16,7 +16,7 @@ func (r *reader) checkBasic() {
 
 func (r *reader) checkBackground() {
 	b := r.cfg.Background
-	r.requiredPath("background.jobtracker_db", b.JobtrackerDB, "/var/lib/longhaul/jobtracker.db")
+	r.checkTracker()
 	r.atLeastDuration("background.sleep", b.Sleep, time.Second)
 	r.notShorter("background.max_sleep", b.MaxSleep, "sleep", b.Sleep)
 	r.oneOf("background.log_level", b.LogLevel, "debug", "info", "warn", "error")

@@ -67,6 +67,8 @@ func defaultDownload() Download {
 		APITimeout:     Duration(60 * time.Second),
 		PollFrom:       "ftp",
 		PollStable:     Duration(5 * time.Minute),
+		FileServer:     "ftp",
+		SFTPPort:       22,
 		FTPPort:        31001,
 		FTPUsername:    "palfadata",
 		FTPDirectory:   "/",

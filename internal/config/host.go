@@ -41,7 +41,12 @@ func checkHost(r *report) {
 		r.readable("download.poll_directory", c.Download.PollDirectory)
 	}
 	r.directory("download.temp", c.Download.Temp)
+	if c.Download.FileServer == "file" && (c.Download.Source == "restore" || c.Download.PollFrom == "ftp") {
+		r.readable("download.file_root", c.Download.FileRoot)
+	}
+	r.certificates("download.api_ca", c.Download.APICA)
 	r.certificates("download.ftp_tls_ca", c.Download.FTPTLSCA)
+	r.certificates("download.https_ca", c.Download.HTTPSCA)
 	r.certificates("email.smtp_ca", c.Email.SMTPCA)
 	r.certificates("commondb.tls_ca", c.CommonDB.CA)
 	r.directory("jobpooler.base_results_directory", c.JobPooler.BaseResultsDirectory)

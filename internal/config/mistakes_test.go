@@ -188,7 +188,7 @@ func mistakesInSettings() map[string]spoilt {
 		"polling nowhere":        add(host, `source = "poll"`, `9: download.poll_directory: is missing; give it, as poll_directory = "/incoming"`),
 		"polling relative":       add(host, "source = 'poll'\npoll_from = 'disk'\npoll_directory = 'in'", `16: download.poll_directory: is "in", which is no absolute path; begin it with /`),
 		"polling downloads":      add(host, "source = 'poll'\npoll_from = 'disk'\npoll_directory = '/raw'", `16: download.poll_directory: is the same as temp; give downloads a directory of their own`),
-		"unknown encryption":     add(host, `ftp_tls = "implicit"`, `14: download.ftp_tls: is "implicit"; it must be one of "off", "explicit"`),
+		"unknown encryption":     add(host, `ftp_tls = "ftps"`, `14: download.ftp_tls: is "ftps"; it must be one of "off", "explicit", "implicit"`),
 		"unknown database":       add(database, `driver = "oracle"`, `9: commondb.driver: is "oracle"; it must be one of "sqlite", "postgres", "mysql"`),
 		"server of a file":       add(database, "host = 'db'\nusername = 'u'\npassword = 'p'", `9: commondb.host: is set, but driver "sqlite" has no server; remove it`, `10: commondb.username: is set, but driver "sqlite" has no server; remove it`, `11: commondb.password: is set, but driver "sqlite" has no server; remove it`),
 		"one file for two":       one(database, "database = '/lib/jobtracker.db'\n", `8: commondb.database: is the job-tracker's file as well; give each database a file of its own`),

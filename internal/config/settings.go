@@ -44,16 +44,19 @@ type Basic struct {
 
 // Background is what the three daemons have in common.
 type Background struct {
-	ScreenOutput bool     `toml:"screen_output"`
-	JobtrackerDB string   `toml:"jobtracker_db"`
-	Sleep        Duration `toml:"sleep"`
-	MaxSleep     Duration `toml:"max_sleep"` // the longest back-off after failures in a row
-	LogLevel     string   `toml:"log_level"`
-	LogMaxSize   Size     `toml:"log_max_size"`
-	LogKeep      int      `toml:"log_keep"`     // rotated log files that are kept, for each daemon
-	BackupDir    string   `toml:"backup_dir"`   // for backups of the job-tracker; empty: beside it
-	BackupEvery  Duration `toml:"backup_every"` // 0: never
-	BackupKeep   int      `toml:"backup_keep"`  // backups that are kept
+	ScreenOutput bool   `toml:"screen_output"`
+	JobtrackerDB string `toml:"jobtracker_db"` // a file, or the address of a database: postgres://user@host/name
+	// JobtrackerPassword is that of the user on the server; empty: from where
+	// PostgreSQL's own programs have it.
+	JobtrackerPassword Secret   `toml:"jobtracker_password"`
+	Sleep              Duration `toml:"sleep"`
+	MaxSleep           Duration `toml:"max_sleep"` // the longest back-off after failures in a row
+	LogLevel           string   `toml:"log_level"`
+	LogMaxSize         Size     `toml:"log_max_size"`
+	LogKeep            int      `toml:"log_keep"`     // rotated log files that are kept, for each daemon
+	BackupDir          string   `toml:"backup_dir"`   // for backups of the job-tracker; empty: beside it
+	BackupEvery        Duration `toml:"backup_every"` // 0: never
+	BackupKeep         int      `toml:"backup_keep"`  // backups that are kept
 }
 
 // CommonDB is the collaboration's database.
@@ -71,23 +74,41 @@ type CommonDB struct {
 
 // Download is how raw data comes here.
 type Download struct {
-	Source         string   `toml:"source"` // restore, poll
-	APIServiceURL  string   `toml:"api_service_url"`
-	APIUsername    string   `toml:"api_username"`
-	APIPassword    Secret   `toml:"api_password"`
-	APITimeout     Duration `toml:"api_timeout"`
-	PollFrom       string   `toml:"poll_from"` // ftp, disk
-	PollDirectory  string   `toml:"poll_directory"`
-	PollStable     Duration `toml:"poll_stable"` // a file is taken when unchanged for so long
-	FTPHost        string   `toml:"ftp_host"`
-	FTPPort        int      `toml:"ftp_port"`
-	FTPUsername    string   `toml:"ftp_username"`
-	FTPPassword    Secret   `toml:"ftp_password"`
-	FTPDirectory   string   `toml:"ftp_directory"` // in which the requests' directories appear
-	FTPTLS         string   `toml:"ftp_tls"`       // off, explicit
-	FTPTLSCA       string   `toml:"ftp_tls_ca"`    // PEM file; empty: the system's
-	FTPTLSMax      string   `toml:"ftp_tls_max"`   // 1.2, 1.3
-	FTPEPSV        bool     `toml:"ftp_epsv"`
+	Source        string   `toml:"source"` // restore, poll
+	APIServiceURL string   `toml:"api_service_url"`
+	APIUsername   string   `toml:"api_username"`
+	APIPassword   Secret   `toml:"api_password"`
+	APITimeout    Duration `toml:"api_timeout"`
+	APICA         string   `toml:"api_ca"`    // PEM file; empty: the system's
+	PollFrom      string   `toml:"poll_from"` // ftp, disk
+	PollDirectory string   `toml:"poll_directory"`
+	PollStable    Duration `toml:"poll_stable"` // a file is taken when unchanged for so long
+	FileServer    string   `toml:"file_server"` // ftp, sftp, https, file
+	FTPHost       string   `toml:"ftp_host"`
+	FTPPort       int      `toml:"ftp_port"`
+	FTPUsername   string   `toml:"ftp_username"`
+	FTPPassword   Secret   `toml:"ftp_password"`
+	FTPDirectory  string   `toml:"ftp_directory"` // in which the requests' directories appear
+	FTPTLS        string   `toml:"ftp_tls"`       // off, explicit, implicit
+	FTPTLSCA      string   `toml:"ftp_tls_ca"`    // PEM file; empty: the system's
+	FTPTLSMax     string   `toml:"ftp_tls_max"`   // 1.2, 1.3
+	FTPEPSV       bool     `toml:"ftp_epsv"`
+
+	SFTPHost          string `toml:"sftp_host"`
+	SFTPPort          int    `toml:"sftp_port"`
+	SFTPUsername      string `toml:"sftp_username"`
+	SFTPPassword      Secret `toml:"sftp_password"`
+	SFTPKey           string `toml:"sftp_key"` // file of the private key
+	SFTPKeyPassphrase Secret `toml:"sftp_key_passphrase"`
+	SFTPKnownHosts    string `toml:"sftp_known_hosts"`
+	HTTPSURL          string `toml:"https_url"`
+	HTTPSUsername     string `toml:"https_username"`
+	HTTPSPassword     Secret `toml:"https_password"`
+	HTTPSToken        Secret `toml:"https_token"`
+	HTTPSManifest     string `toml:"https_manifest"` // file that lists a directory; empty: its index page
+	HTTPSCA           string `toml:"https_ca"`       // PEM file; empty: the system's
+	FileRoot          string `toml:"file_root"`
+
 	ConnectTimeout Duration `toml:"connect_timeout"`
 	IdleTimeout    Duration `toml:"idle_timeout"`
 	MinRate        Size     `toml:"min_rate"`        // bytes a second, over MinRateTime; 0: no least rate

@@ -113,6 +113,7 @@ type part struct {
 	kind  string
 	cfg   *config.Config
 	store *jobtracker.Store
+	lock  *jobtracker.Lock
 	log   *slog.Logger
 	pass  func(context.Context) error
 	wait  func() // returns when nothing that a pass started goes on
@@ -133,23 +134,28 @@ func newPart(ctx context.Context, c *config.Config, kind string, stderr io.Write
 			p.close()
 		}
 	}()
-	lock, err := loop.TryLock(site.LockPath(c, kind))
+	p.lock, err = jobtracker.TryLock(ctx, site.JobTracker(c), kind)
 	if err != nil {
 		return nil, err
 	}
-	p.ends = append(p.ends, lock.Unlock)
+	p.ends = append(p.ends, p.lock.Unlock)
 	log, closeLog, err := newLogger(c, kind, stderr)
 	if err != nil {
 		return nil, err
 	}
 	p.log = log
 	p.ends = append(p.ends, closeLog)
-	p.store, err = jobtracker.Open(ctx, c.Background.JobtrackerDB,
+	p.store, err = jobtracker.Open(ctx, site.JobTracker(c),
 		jobtracker.Options{Actor: kind, Wants: site.Wants(c.Email)})
 	if err != nil {
 		return nil, err
 	}
 	p.ends = append(p.ends, p.store.Close)
+	if err := p.store.Guard(ctx, p.lock, func(last string, wait time.Duration) {
+		p.log.Warn("the last one did not say that it ended; waiting until it must have", "last", last, "wait", wait)
+	}); err != nil {
+		return nil, err
+	}
 	if err := p.refuseHeld(ctx); err != nil {
 		return nil, err
 	}
@@ -196,6 +202,14 @@ func (p *part) run(ctx context.Context, service *loop.Service) error {
 		return nil
 	})
 	helpers.Go(func() error { p.keepBackups(ctx, cancel); return nil })
+	helpers.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-p.lock.Lost():
+			cancel(pipeline.Fatal(jobtracker.ErrLockLost))
+		}
+		return nil
+	})
 	if p.watch != nil {
 		helpers.Go(func() error { p.watch(ctx, l.Wake); return nil })
 	}
@@ -274,15 +288,32 @@ func clearing(s *jobtracker.Store, pass func(context.Context) error, ours func(p
 	}
 }
 
-func newMailer(c *config.Config, p *part) (*notice.Mailer, error) {
+func newMailer(c *config.Config, p *part) (*mailer, error) {
 	smtp, err := site.SMTP(c)
 	if err != nil {
 		return nil, fmt.Errorf("mailer: %w", err)
 	}
-	return notice.New(p.store, smtp, notice.Policy{
-		Prefix: site.MailPrefix(c), DigestDelay: c.Email.DigestDelay.Std(),
-		MaxPerHour: c.Email.MaxPerHour, Lock: site.LockPath(c, "mailer"),
-	}, time.Now, p.log), nil
+	return &mailer{p.store, notice.New(p.store, smtp, notice.Policy{
+		Prefix: site.MailPrefix(c), DigestDelay: c.Email.DigestDelay.Std(), MaxPerHour: c.Email.MaxPerHour,
+	}, time.Now, p.log)}, nil
+}
+
+// mailer is the one mailer of a job-tracker that is at work, of all daemons'.
+type mailer struct {
+	store  *jobtracker.Store
+	mailer *notice.Mailer
+}
+
+// Pass is that of the notice.Mailer, or nothing if another daemon's is at work.
+func (m *mailer) Pass(ctx context.Context) (err error) {
+	lock, err := m.store.TryLock(ctx, "mailer")
+	if errors.Is(err, loop.ErrLocked) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("mailer: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.Unlock()) }()
+	return m.mailer.Pass(ctx)
 }
 
 // runMailer sends the notices of all daemons. Whichever daemon has the mailer's

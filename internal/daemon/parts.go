@@ -100,7 +100,7 @@ func (p *part) prune(ctx context.Context, m pruner) {
 // can: the one that has the lock at that moment does it.
 func (p *part) keepBackups(ctx context.Context, end context.CancelCauseFunc) {
 	b := p.cfg.Background
-	if b.BackupEvery <= 0 {
+	if b.BackupEvery <= 0 || b.OnServer() { // a server's backups are its own business
 		return
 	}
 	err := backup.New(p.store, backup.Options{

@@ -24,7 +24,6 @@ import (
 	"longhaul/internal/loop"
 	"longhaul/internal/product"
 	"longhaul/internal/queue"
-	"longhaul/internal/site"
 )
 
 // Severity is how much a finding matters.
@@ -98,7 +97,7 @@ func (r Report) Left() int {
 type Doctor struct {
 	Options
 	products *product.Set
-	locks    map[string]*loop.Lock // of the daemons that cannot start meanwhile
+	locks    map[string]*jobtracker.Lock // of the daemons that cannot start meanwhile
 	hold     jobtracker.Hold
 	held     bool
 	manager  queue.Manager
@@ -117,7 +116,7 @@ func New(opt Options) (*Doctor, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Doctor{Options: opt, products: products, locks: make(map[string]*loop.Lock), claimed: make(map[string]bool)}, nil
+	return &Doctor{Options: opt, products: products, locks: make(map[string]*jobtracker.Lock), claimed: make(map[string]bool)}, nil
 }
 
 // check looks at one thing. A check that comes later finds repaired what an
@@ -150,7 +149,7 @@ func (d *Doctor) checks() []check {
 func (d *Doctor) Run(ctx context.Context) (r Report, err error) {
 	r.At = d.Now()
 	if d.Repair {
-		if err := d.lock(); err != nil {
+		if err := d.lock(ctx); err != nil {
 			return r, err
 		}
 		defer func() { err = errors.Join(err, d.unlock()) }()
@@ -183,9 +182,9 @@ func (d *Doctor) Run(ctx context.Context) (r Report, err error) {
 }
 
 // lock takes the locks of the daemons that do not run.
-func (d *Doctor) lock() error {
+func (d *Doctor) lock(ctx context.Context) error {
 	for _, kind := range daemon.Kinds() {
-		lock, err := loop.TryLock(site.LockPath(d.Config, kind))
+		lock, err := d.Store.TryLock(ctx, kind)
 		if errors.Is(err, loop.ErrLocked) {
 			continue
 		} else if err != nil {

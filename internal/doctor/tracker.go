@@ -156,6 +156,9 @@ func (d *Doctor) mail(ctx context.Context) ([]Finding, error) {
 // backups finds out whether there is something to go back to.
 func (d *Doctor) backups(ctx context.Context) ([]Finding, error) {
 	every := d.Config.Background.BackupEvery.Std()
+	if d.Config.Background.OnServer() {
+		return nil, nil // the server's administrator makes them
+	}
 	dir := backup.Dir(d.Config)
 	all, err := backup.List(dir)
 	if err != nil {

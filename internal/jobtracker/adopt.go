@@ -17,14 +17,10 @@ func (s *Store) AdoptSubmit(ctx context.Context, j pipeline.Job, sub pipeline.Su
 		if err := tx.move(ctx, pipeline.EntityJob, int64(j.ID), j.Status, pipeline.Submitted, why); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `
+		id, err := tx.insert(ctx, `
 			INSERT INTO job_submits (job_id, name, manager, queue_id, output_dir, status, submitted_at, created_at, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`, j.ID, sub.Name, sub.Manager, sub.QueueID, sub.OutputDir,
 			pipeline.Submitting, formatTime(sub.SubmittedAt), tx.at, tx.at)
-		if err != nil {
-			return err
-		}
-		id, err := res.LastInsertId()
 		if err != nil {
 			return err
 		}

@@ -32,13 +32,9 @@ func (s *Store) StartAttempt(ctx context.Context, f pipeline.File, offset int64)
 			offset, formatTime(f.ModTime), f.ID); err != nil {
 			return err
 		}
-		res, err := tx.ExecContext(ctx, `
+		id, err := tx.insert(ctx, `
 			INSERT INTO download_attempts (file_id, start, status, details, created_at, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?)`, f.ID, offset, a.Status, details, tx.at, tx.at)
-		if err != nil {
-			return err
-		}
-		id, err := res.LastInsertId()
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,9 @@ func (s *Store) Backup(ctx context.Context, path string) error {
 }
 
 func (s *Store) backup(ctx context.Context, path string) error {
+	if err := refuseServer(s.name); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(path); err == nil {
 		return fs.ErrExist
 	}
@@ -33,7 +36,7 @@ func (s *Store) backup(ctx context.Context, path string) error {
 	if err := s.copyTo(ctx, temp); err != nil {
 		return err
 	}
-	copied := connect(temp, Options{})
+	copied := connectFile(temp, Options{}.withDefaults())
 	if err := errors.Join(copied.Check(ctx), copied.Close()); err != nil {
 		return err
 	}
@@ -51,7 +54,7 @@ func (s *Store) backup(ctx context.Context, path string) error {
 // copyTo copies the job-tracker as it is at this moment. It has a connection
 // of its own: a copy takes long, and query_only forbids it on the readers'.
 func (s *Store) copyTo(ctx context.Context, path string) error {
-	source := connect(s.path, Options{})
+	source := connectFile(s.name, Options{}.withDefaults())
 	_, err := source.rw.ExecContext(ctx, `VACUUM INTO ?`, path)
 	return errors.Join(s.classify(ctx, err), source.Close())
 }

@@ -30,7 +30,7 @@ func jobtrackerDB(t *testing.T, path string) *sql.DB {
 // TestABackupIsWhole also takes it while a writer is in the middle of something.
 func TestABackupIsWhole(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	ctx := t.Context()
 	job := jobtrackertest.MakeJob(t, s, pipeline.Uploaded)
 	dir := t.TempDir()
@@ -72,7 +72,7 @@ func TestABackupIsWhole(t *testing.T) {
 
 func TestABackupReplacesNothing(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	path := filepath.Join(t.TempDir(), "backup.db")
 	if err := os.WriteFile(path, []byte("mine"), disk.FileMode); err != nil {
 		t.Fatal(err)

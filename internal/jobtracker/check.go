@@ -10,7 +10,7 @@ import (
 	"longhaul/internal/pipeline"
 )
 
-// smallSize is the size up to which Open reads the whole file to find damage,
+// smallSize is the size up to which Open reads a whole file to find damage,
 // which takes less than half a second; beyond it the daemons call Check in the
 // background (bytes).
 const smallSize = 16 << 20
@@ -47,43 +47,11 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// refuseReplaced finds that the file was deleted, or another put in its place,
-// while it was open. What is written then goes to a file without a name: an
-// intent that nobody will find again.
-func (s *Store) refuseReplaced() error {
-	if s.file == nil { // not open yet
-		return nil
-	}
-	now, err := os.Stat(s.path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(now, s.file) {
-		return pipeline.Fatal(fmt.Errorf("job-tracker %s was moved or replaced while it was open; see that the right file is there and start again", s.path))
-	} else if err != nil {
-		return pipeline.Outage(pipeline.LocalDisk, err)
-	}
-	return nil
-}
-
-// checkSmall reads the whole file for damage if that takes no time.
-func (s *Store) checkSmall(ctx context.Context) error {
-	if s.file.Size() > smallSize {
-		return nil
-	}
-	return s.Check(ctx)
-}
-
 // Check reads the whole job-tracker and returns an error that wraps
 // pipeline.ErrFatal if anything in it is damaged, or an index does not agree
-// with its table. It does not stop the daemons' work.
-func (s *Store) Check(ctx context.Context) error {
-	var verdict string
-	if err := s.ro.QueryRowContext(ctx, `PRAGMA integrity_check(1)`).Scan(&verdict); err != nil {
-		return fmt.Errorf("check: %w", s.classify(ctx, err))
-	}
-	if verdict != "ok" {
-		return pipeline.Fatal(damaged(s.path, errors.New(verdict)))
-	}
-	return nil
-}
+// with its table. It does not stop the daemons' work. Of a database on a server
+// it sees only that it answers: its checks are the server's business.
+func (s *Store) Check(ctx context.Context) error { return wrap("check", s.check(ctx)) }
 
 func damaged(path string, err error) error {
 	return fmt.Errorf("%s is damaged: %w; stop the daemons, then put the newest backup in its place: 'longhaul restore-backup latest' (docs/operations.md, \"The job-tracker is damaged\")", path, err)

@@ -9,28 +9,30 @@ import (
 	"path/filepath"
 
 	"longhaul/internal/disk"
-	"longhaul/schema"
 )
 
-// Create makes an empty job-tracker at path, wholly or not at all. It does
-// nothing to one that exists, and then returns false.
-func Create(ctx context.Context, path string) (created bool, err error) {
-	if _, err := os.Lstat(path); err == nil {
+// Create makes an empty job-tracker, wholly or not at all, where db says: a path,
+// or the address of a database, which must exist. It does nothing to one that
+// exists, and then returns false.
+func Create(ctx context.Context, db string) (created bool, err error) {
+	opt := Options{Actor: "init"}.withDefaults()
+	if OnServer(db) {
+		created, err = createOnServer(ctx, db, opt)
+		return created, wrap("create job-tracker "+address(db), err)
+	}
+	if _, err := os.Lstat(db); err == nil {
 		return false, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}
-	err = refuseNetwork(path)
+	err = refuseNetwork(db)
 	if err == nil {
-		err = refuseRemains(path)
+		err = refuseRemains(db)
 	}
 	if err == nil {
-		created, err = create(ctx, path)
+		created, err = create(ctx, db, opt)
 	}
-	if err != nil {
-		return false, fmt.Errorf("create job-tracker %s: %w", path, err)
-	}
-	return created, nil
+	return created, wrap("create job-tracker "+db, err)
 }
 
 // refuseRemains finds the log of a job-tracker whose own file is gone, moved
@@ -48,7 +50,7 @@ func refuseRemains(path string) error {
 
 // create builds the database under another name and links it to its own when
 // it is whole, so that a crash leaves nothing that looks like a job-tracker.
-func create(ctx context.Context, path string) (bool, error) {
+func create(ctx context.Context, path string, opt Options) (bool, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return false, err
@@ -58,7 +60,7 @@ func create(ctx context.Context, path string) (bool, error) {
 	if err := errors.Join(f.Chmod(disk.FileMode), f.Close()); err != nil {
 		return false, err
 	}
-	if err := fill(ctx, temp); err != nil {
+	if err := fill(ctx, temp, opt); err != nil {
 		return false, err
 	}
 	// Link and not rename: a job-tracker that appeared meanwhile is not replaced.
@@ -71,26 +73,22 @@ func create(ctx context.Context, path string) (bool, error) {
 }
 
 // fill makes a job-tracker of an empty file.
-func fill(ctx context.Context, path string) (err error) {
-	steps, err := migrations(schema.JobTracker)
-	if err != nil {
-		return err
-	}
-	s := connect(path, Options{Actor: "init"})
+func fill(ctx context.Context, path string, opt Options) (err error) {
+	s := connectFile(path, opt)
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := s.migrate(ctx, 0, steps); err != nil {
-		return err
-	}
 	if _, err := s.rw.ExecContext(ctx, fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
 		return s.classify(ctx, err)
 	}
-	return s.useLog(ctx) // the last, so that all before is in the file itself
+	if err := s.migrate(ctx, 0); err != nil {
+		return err
+	}
+	return useLog(ctx, s) // the last, so that all before is in the file itself
 }
 
 // useLog turns the write-ahead log on, which is a property of the file and
 // lets readers and the writer not wait for each other. A backup has none until
 // it is put in its place and opened.
-func (s *Store) useLog(ctx context.Context) error {
+func useLog(ctx context.Context, s *Store) error {
 	var mode string
 	if err := s.rw.QueryRowContext(ctx, `PRAGMA journal_mode = WAL`).Scan(&mode); err != nil {
 		return s.classify(ctx, err)

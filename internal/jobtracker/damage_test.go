@@ -19,7 +19,7 @@ const pageSize = 4096
 // sound makes a job-tracker with some content, closed, all in one file.
 func sound(t *testing.T) (path string) {
 	t.Helper()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	for _, status := range []pipeline.Status{pipeline.New, pipeline.Uploaded, pipeline.TerminalFailure} {
 		jobtrackertest.MakeJob(t, s, status)
 	}
@@ -33,7 +33,7 @@ func sound(t *testing.T) (path string) {
 // changes are in the -wal.
 func killed(t *testing.T) (path string) {
 	t.Helper()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	jobtrackertest.MakeJob(t, s, pipeline.Uploaded)
 	path = filepath.Join(t.TempDir(), "jobtracker.db")
 	for _, suffix := range []string{"", "-wal", "-shm"} {

@@ -5,13 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"longhaul/internal/pipeline"
-	"longhaul/schema"
 )
 
 // mostProblems bounds what is listed of one kind of trouble: a damaged file can
@@ -23,24 +18,27 @@ const mostProblems = 100
 // says why it could not be read, or that it is no job-tracker, or of a newer
 // version than this program knows.
 func Examine(ctx context.Context, path string) (problems []string, err error) {
+	if err := refuseServer(path); err != nil {
+		return nil, err
+	}
 	if err := refuseUnsafe(path); err != nil {
 		return nil, err
 	}
-	s := connect(path, Options{Actor: "examine"})
+	s := connectFile(path, Options{Actor: "examine"}.withDefaults())
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.refuseNewer(ctx); err != nil {
-		return s.damage(nil, err)
+		return damage(nil, err)
 	}
 	return s.Problems(ctx)
 }
 
 // refuseNewer refuses what is no job-tracker, or one of a newer program.
 func (s *Store) refuseNewer(ctx context.Context) error {
-	steps, err := migrations(schema.JobTracker)
+	steps, err := s.steps()
 	if err != nil {
 		return err
 	}
-	if is, err := s.version(ctx); err != nil {
+	if is, err := s.version(ctx, s.rw); err != nil {
 		return err
 	} else if is > len(steps) {
 		return wrongVersion(is, len(steps))
@@ -49,32 +47,11 @@ func (s *Store) refuseNewer(ctx context.Context) error {
 }
 
 // Problems returns a line for each page, row or index that is damaged, and for
-// each row that refers to one that is missing.
+// each row that refers to one that is missing; none for a database on a server,
+// whose checks are the server's business.
 func (s *Store) Problems(ctx context.Context) ([]string, error) {
-	text := func(rows *sql.Rows, line *string) error { return rows.Scan(line) }
-	problems, err := query(ctx, s, "integrity check", fmt.Sprintf(`PRAGMA integrity_check(%d)`, mostProblems), text)
-	if err != nil {
-		return s.damage(problems, err)
-	}
-	if slices.Equal(problems, []string{"ok"}) {
-		problems = nil
-	}
-	lost, err := query(ctx, s, "foreign key check", `
-		SELECT "table" || ' row ' || rowid || ' refers to a row of ' || parent || ' that is missing'
-		  FROM pragma_foreign_key_check LIMIT ?`, text, mostProblems)
-	if err != nil {
-		return s.damage(problems, err)
-	}
-	return append(problems, lost...), nil
-}
-
-// damage makes a problem of an error by which SQLite says that the file is damaged.
-func (s *Store) damage(problems []string, err error) ([]string, error) {
-	var said *sqlite.Error
-	if code := resultCode(err); code != sqlite3.SQLITE_CORRUPT && code != sqlite3.SQLITE_NOTADB || !errors.As(err, &said) {
-		return problems, err
-	}
-	return append(problems, said.Error()), nil
+	lines, err := s.problems(ctx)
+	return lines, wrap("look for damage", err)
 }
 
 // Breach is a row that is not as the store could have left it.
@@ -130,7 +107,7 @@ const brokenChain = `
 	SELECT entity, entity_id, 'event ' || id || ' took it from "' || was || '", but it was "' || before || '"'
 	  FROM (SELECT id, entity, entity_id, was, became,
 	               lag(became, 1, '') OVER (PARTITION BY entity, entity_id ORDER BY id) AS before
-	          FROM events WHERE was <> '' OR became <> '')
+	          FROM events WHERE was <> '' OR became <> '') AS chain
 	 WHERE was <> before`
 
 // historyEnd finds rows whose status is not where their history ends.
@@ -140,7 +117,7 @@ func historyEnd(e pipeline.Entity) string {
 	  FROM (SELECT id, status, coalesce((SELECT became FROM events
 	                                      WHERE entity = '` + string(e) + `' AND entity_id = t.id AND became <> ''
 	                                      ORDER BY events.id DESC LIMIT 1), '') AS last
-	          FROM ` + tableOf(e) + ` AS t)
+	          FROM ` + tableOf(e) + ` AS t) AS ends
 	 WHERE status <> last`
 }
 
@@ -154,16 +131,16 @@ func disagreements() []string {
 		`SELECT 'file', id, 'it is deleted, though nobody wanted that' FROM files WHERE status = 'deleted' AND delete_wanted = 0`,
 		`SELECT 'file', id, 'it is ' || status || ', but its download attempts say something else' FROM files
 		  WHERE (SELECT count(*) FROM download_attempts AS a WHERE a.file_id = files.id AND a.status = 'downloading')
-		        <> (status = 'downloading')
+		        <> CASE WHEN status = 'downloading' THEN 1 ELSE 0 END
 		     OR (SELECT count(*) FROM download_attempts AS a WHERE a.file_id = files.id AND a.status IN ('complete', 'unknown'))
-		        <> (status = 'unverified')`,
+		        <> CASE WHEN status = 'unverified' THEN 1 ELSE 0 END`,
 		`SELECT 'job', id, 'it is ' || status || ', but its submits say something else' FROM jobs
 		  WHERE (SELECT count(*) FROM job_submits AS s WHERE s.job_id = jobs.id AND s.status IN ('submitting', 'running'))
-		        <> (status = 'submitted')
+		        <> CASE WHEN status = 'submitted' THEN 1 ELSE 0 END
 		     OR (SELECT count(*) FROM job_submits AS s WHERE s.job_id = jobs.id AND s.status = 'processed')
-		        <> (status = 'processed')
+		        <> CASE WHEN status = 'processed' THEN 1 ELSE 0 END
 		     OR (SELECT count(*) FROM job_submits AS s WHERE s.job_id = jobs.id AND s.status = 'uploaded')
-		        <> (status = 'uploaded')`,
+		        <> CASE WHEN status = 'uploaded' THEN 1 ELSE 0 END`,
 		`SELECT 'job', id, 'it has no input' FROM jobs WHERE id NOT IN (SELECT job_id FROM job_files)`,
 	}
 }

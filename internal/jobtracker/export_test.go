@@ -3,14 +3,16 @@ package jobtracker
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"io/fs"
+	"time"
 
 	"longhaul/internal/pipeline"
 )
 
-// WithDriver replaces the database/sql driver of a store.
-func WithDriver(opt Options, name string) Options {
-	opt.driver = name
+// Between puts something between database/sql and the connections of a store.
+func Between(opt Options, fn func(driver.Connector) driver.Connector) Options {
+	opt.between = fn
 	return opt
 }
 
@@ -20,7 +22,13 @@ func (s *Store) Move(ctx context.Context, e pipeline.Entity, id int64, from, to 
 }
 
 // Hold takes the write lock and keeps it until the transaction ends.
-func (s *Store) Hold(ctx context.Context) (*sql.Tx, error) { return s.begin(ctx) }
+func (s *Store) Hold(ctx context.Context) (*sql.Tx, error) {
+	tx, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return tx.Tx, nil
+}
 
 // Writer and Reader are the handles.
 func (s *Store) Writer() *sql.DB { return s.rw }
@@ -30,6 +38,25 @@ func (s *Store) Reader() *sql.DB { return s.ro }
 func (s *Store) Classify(ctx context.Context, err error) error { return s.classify(ctx, err) }
 
 // MigrateWith is Migrate with other steps.
-func MigrateWith(ctx context.Context, path string, fsys fs.FS) (from, to int, backup string, err error) {
-	return migrateFile(ctx, path, fsys)
+func MigrateWith(ctx context.Context, db string, fsys fs.FS) (from, to int, backup string, err error) {
+	return migrateAt(ctx, db, Options{Actor: "migrate", schema: fsys}.withDefaults())
+}
+
+// hasty are times for tests.
+func hasty() patience {
+	return patience{
+		beat: 50 * time.Millisecond, lost: 500 * time.Millisecond, takeover: time.Second,
+		settle: 500 * time.Millisecond, stopping: 100 * time.Millisecond,
+	}
+}
+
+// Hasty makes a store lose patience soon.
+func Hasty(opt Options) Options {
+	opt.pace = hasty()
+	return opt
+}
+
+// TryLockHastily is TryLock with little patience, on a server.
+func TryLockHastily(ctx context.Context, db, name string) (*Lock, error) {
+	return lockOnServer(ctx, db, name, hasty())
 }

@@ -88,7 +88,7 @@ func (tx *txn) insertFile(ctx context.Context, f pipeline.File, status pipeline.
 		return pipeline.ErrForbidden
 	}
 	request := sql.NullInt64{Int64: int64(f.RequestID), Valid: f.RequestID != 0}
-	res, err := tx.ExecContext(ctx, `
+	id, err := tx.insert(ctx, `
 		INSERT INTO files (filename, remote_filename, request_id, path, size, bytes, mod_time, checksum, digest,
 		                   product, group_key, metadata, status, details, created_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -96,10 +96,6 @@ func (tx *txn) insertFile(ctx context.Context, f pipeline.File, status pipeline.
 		f.Product, f.GroupKey, jsonText(f.Metadata), status, note, tx.at, tx.at)
 	if err != nil {
 		return fmt.Errorf("file %q: %w", f.Filename, err)
-	}
-	id, err := res.LastInsertId()
-	if err != nil {
-		return err
 	}
 	return tx.record(ctx, pipeline.EntityFile, id, pipeline.Created, status, note)
 }
@@ -157,6 +153,9 @@ func note(what, reason string) string {
 
 // KnownFilenames returns those of the names that were ever tracked.
 func (s *Store) KnownFilenames(ctx context.Context, names []string) (map[string]bool, error) {
+	if len(names) == 0 {
+		return map[string]bool{}, nil
+	}
 	list, err := json.Marshal(names)
 	if err != nil {
 		return nil, err
@@ -214,8 +213,8 @@ func (s *Store) Space(ctx context.Context) (Space, error) {
 	var sp Space
 	err := s.ro.QueryRowContext(ctx, `
 		SELECT coalesce(sum(bytes), 0),
-		       coalesce(sum(max(size - bytes, 0)) FILTER (WHERE status IN ('downloading', 'unverified')), 0),
-		       coalesce(sum(max(size - bytes, 0)) FILTER (WHERE status IN ('new', 'retrying', 'failed')), 0),
+		       coalesce(sum(size - bytes) FILTER (WHERE size > bytes AND status IN ('downloading', 'unverified')), 0),
+		       coalesce(sum(size - bytes) FILTER (WHERE size > bytes AND status IN ('new', 'retrying', 'failed')), 0),
 		       count(*) FILTER (WHERE status <> 'downloaded')
 		  FROM files
 		 WHERE status IN ('new', 'retrying', 'failed', 'downloading', 'unverified', 'downloaded')`,

@@ -77,14 +77,10 @@ func (tx *txn) createJob(ctx context.Context, g NewJob, stage string) (pipeline.
 	for _, f := range g.Files {
 		size += f.Size
 	}
-	res, err := tx.ExecContext(ctx, `
+	id, err := tx.insert(ctx, `
 		INSERT INTO jobs (name, stage, product, group_key, metadata, size, status, created_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		g.Name, stage, g.Product, g.GroupKey, jsonText(g.Metadata), size, pipeline.New, tx.at, tx.at)
-	if err != nil {
-		return 0, err
-	}
-	id, err := res.LastInsertId()
 	if err != nil {
 		return 0, err
 	}

@@ -19,7 +19,7 @@ type Filter struct {
 
 // clause builds the WHERE of a list; only placeholders carry values.
 func (f Filter) clause(nameColumn string) (string, []any) {
-	where, args := []string{"1"}, []any{}
+	where, args := []string{"true"}, []any{}
 	if len(f.Statuses) > 0 {
 		marks := strings.TrimSuffix(strings.Repeat("?, ", len(f.Statuses)), ", ")
 		where = append(where, "status IN ("+marks+")")
@@ -35,11 +35,12 @@ func (f Filter) clause(nameColumn string) (string, []any) {
 		where = append(where, "id < ?")
 		args = append(args, f.Before)
 	}
-	limit := -1 // all
+	clause := " WHERE " + strings.Join(where, " AND ") + " ORDER BY id DESC"
 	if f.Limit > 0 {
-		limit = f.Limit
+		clause += " LIMIT ?"
+		args = append(args, f.Limit)
 	}
-	return " WHERE " + strings.Join(where, " AND ") + " ORDER BY id DESC LIMIT ?", append(args, limit)
+	return clause, args
 }
 
 // Requests lists requests, newest first.

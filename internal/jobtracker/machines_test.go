@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,33 +23,29 @@ var tables = map[pipeline.Entity]string{
 }
 
 func TestSchemaAllowsTheStatusesOfTheMachines(t *testing.T) {
-	t.Parallel()
-	s := jobtrackertest.Open(t)
-	check := regexp.MustCompile(`CHECK \(status IN \(([^)]*)\)\)`)
-	word := regexp.MustCompile(`'([a-z_]+)'`)
-	for _, m := range pipeline.Machines() {
-		var text string
-		err := s.Reader().QueryRowContext(t.Context(), `SELECT sql FROM sqlite_schema WHERE name = ?`, tables[m.Entity]).Scan(&text)
-		if err != nil {
-			t.Fatalf("%s: %v", m.Entity, err)
+	everywhere(t, func(t *testing.T, on backend) {
+		s := on.open(t)
+		word := regexp.MustCompile(`'([a-z_]+)'`)
+		all := on.catalog(t, s)
+		for _, m := range pipeline.Machines() {
+			var got, want []string
+			for _, check := range all {
+				if rest, ok := strings.CutPrefix(check, tables[m.Entity]+" check "); ok && strings.Contains(rest, "status") {
+					for _, w := range word.FindAllStringSubmatch(rest, -1) {
+						got = append(got, w[1])
+					}
+				}
+			}
+			for _, status := range m.Statuses() {
+				want = append(want, string(status))
+			}
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: the schema allows %q, the machine %q", m.Entity, got, want)
+			}
 		}
-		list := check.FindStringSubmatch(text)
-		if list == nil {
-			t.Fatalf("%s: no CHECK of the status in\n%s", m.Entity, text)
-		}
-		var got, want []string
-		for _, w := range word.FindAllStringSubmatch(list[1], -1) {
-			got = append(got, w[1])
-		}
-		for _, status := range m.Statuses() {
-			want = append(want, string(status))
-		}
-		slices.Sort(got)
-		slices.Sort(want)
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: the schema allows %q, the machine %q", m.Entity, got, want)
-		}
-	}
+	})
 }
 
 // everyTransition finds in the history of a tracker, whose rows went through
@@ -198,88 +195,91 @@ func breakerWork(t *testing.T, s *jobtracker.Store) {
 }
 
 func TestForbiddenTransitionsAreRefused(t *testing.T) {
-	t.Parallel()
-	s := jobtrackertest.Open(t)
-	jobtrackertest.MakeRequest(t, s, pipeline.Finished)
-	jobtrackertest.MakeJob(t, s, pipeline.Uploaded)
-	ctx := t.Context()
-	for _, m := range pipeline.Machines() {
-		for _, from := range m.Statuses() {
-			for _, to := range append(m.Statuses(), "nonsense") {
-				if m.Allows(from, to) {
-					continue
-				}
-				if err := s.Move(ctx, m.Entity, 1, from, to); !errors.Is(err, pipeline.ErrForbidden) {
-					t.Errorf("%s from %s to %s: %v, want %v", m.Entity, from, to, err, pipeline.ErrForbidden)
+	everywhere(t, func(t *testing.T, on backend) {
+		s := on.open(t)
+		jobtrackertest.MakeRequest(t, s, pipeline.Finished)
+		jobtrackertest.MakeJob(t, s, pipeline.Uploaded)
+		ctx := t.Context()
+		for _, m := range pipeline.Machines() {
+			for _, from := range m.Statuses() {
+				for _, to := range append(m.Statuses(), "nonsense") {
+					if m.Allows(from, to) {
+						continue
+					}
+					if err := s.Move(ctx, m.Entity, 1, from, to); !errors.Is(err, pipeline.ErrForbidden) {
+						t.Errorf("%s from %s to %s: %v, want %v", m.Entity, from, to, err, pipeline.ErrForbidden)
+					}
 				}
 			}
+			_, err := s.Writer().ExecContext(ctx, `UPDATE `+tables[m.Entity]+` SET status = 'nonsense' WHERE id = 1`)
+			if err == nil {
+				t.Errorf("%s: the schema takes a status that does not exist", m.Entity)
+			}
 		}
-		_, err := s.Writer().ExecContext(ctx, `UPDATE `+tables[m.Entity]+` SET status = 'nonsense' WHERE id = 1`)
-		if err == nil {
-			t.Errorf("%s: the schema takes a status that does not exist", m.Entity)
-		}
-	}
-	jobtrackertest.AssertInvariants(t, s)
+		jobtrackertest.AssertInvariants(t, s)
+	})
 }
 
 func TestMoveSaysWhyNot(t *testing.T) {
-	t.Parallel()
-	s := jobtrackertest.Open(t)
-	j := jobtrackertest.MakeJob(t, s, pipeline.Processed)
-	for _, tt := range []struct {
-		name     string
-		id       int64
-		from, to pipeline.Status
-		want     error
-	}{
-		{"a job that has moved on", int64(j.ID), pipeline.New, pipeline.Submitted, pipeline.ErrStale},
-		{"a job that does not exist", 999, pipeline.New, pipeline.Submitted, pipeline.ErrNotFound},
-		{"a transition that does not exist", int64(j.ID), pipeline.Processed, pipeline.New, pipeline.ErrForbidden},
-	} {
-		if err := s.Move(t.Context(), pipeline.EntityJob, tt.id, tt.from, tt.to); !errors.Is(err, tt.want) {
-			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+	everywhere(t, func(t *testing.T, on backend) {
+		s := on.open(t)
+		j := jobtrackertest.MakeJob(t, s, pipeline.Processed)
+		for _, tt := range []struct {
+			name     string
+			id       int64
+			from, to pipeline.Status
+			want     error
+		}{
+			{"a job that has moved on", int64(j.ID), pipeline.New, pipeline.Submitted, pipeline.ErrStale},
+			{"a job that does not exist", 999, pipeline.New, pipeline.Submitted, pipeline.ErrNotFound},
+			{"a transition that does not exist", int64(j.ID), pipeline.Processed, pipeline.New, pipeline.ErrForbidden},
+		} {
+			if err := s.Move(t.Context(), pipeline.EntityJob, tt.id, tt.from, tt.to); !errors.Is(err, tt.want) {
+				t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+			}
 		}
-	}
-	if got, err := s.Job(t.Context(), j.ID); err != nil || got.Status != pipeline.Processed {
-		t.Errorf("the job is %s, %v after refused moves, want it processed", got.Status, err)
-	}
+		if got, err := s.Job(t.Context(), j.ID); err != nil || got.Status != pipeline.Processed {
+			t.Errorf("the job is %s, %v after refused moves, want it processed", got.Status, err)
+		}
+	})
 }
 
 // TestMethodsRefuseWrongOutcomes: a method must not leave two rows that
 // contradict each other, whatever it is told.
 func TestMethodsRefuseWrongOutcomes(t *testing.T) {
-	t.Parallel()
-	s := jobtrackertest.Open(t)
-	ctx := t.Context()
-	a := jobtrackertest.MakeAttempt(t, s, pipeline.Downloading)
-	running := jobtrackertest.MakeJob(t, s, pipeline.Submitted)
-	submitting := jobtrackertest.MakeSubmit(t, s, pipeline.Submitting)
-	file := jobtrackertest.MakeFile(t, s, pipeline.Downloaded)
-	given := jobtrackertest.MakeFile(t, s, pipeline.TerminalFailure)
-	for name, act := range map[string]func() error{
-		"end a transfer as failed":     func() error { return s.EndTransfer(ctx, a, pipeline.DownloadFailed, 0, "") },
-		"fail a transfer as complete":  func() error { return s.FailTransfer(ctx, a, pipeline.Complete, 0, "", true) },
-		"verify a running transfer":    func() error { return s.FileVerified(ctx, a, "sha256:00") },
-		"refuse a running transfer":    func() error { return s.VerificationFailed(ctx, a, 0, "", true) },
-		"fail a job in the queue":      func() error { return s.FailJob(ctx, running, "") },
-		"kill a job in the queue":      func() error { return s.KillJob(ctx, running, true, "") },
-		"submit a job in the queue":    func() error { _, err := s.BeginSubmit(ctx, running, "n", "local", "/n"); return err },
-		"stop a submit half submitted": func() error { return s.StopSubmit(ctx, submitting, true, "") },
-		"delete what must stay":        func() error { return s.FileDeleted(ctx, file) },
-		"delete what was given up":     func() error { return s.FileDeleted(ctx, given) },
-		"fetch what is here":           func() error { _, err := s.StartAttempt(ctx, file, 0); return err },
-		"make jobs of no files": func() error {
-			_, err := s.CreateJobs(ctx, jobtracker.NewJob{Name: "x", Stages: []string{"search"}})
-			return err
-		},
-		"make jobs of no stages": func() error {
-			_, err := s.CreateJobs(ctx, jobtracker.NewJob{Name: "x", Files: []pipeline.File{file}})
-			return err
-		},
-	} {
-		if err := act(); !errors.Is(err, pipeline.ErrForbidden) {
-			t.Errorf("%s: %v, want %v", name, err, pipeline.ErrForbidden)
+	everywhere(t, func(t *testing.T, on backend) {
+		s := on.open(t)
+		ctx := t.Context()
+		a := jobtrackertest.MakeAttempt(t, s, pipeline.Downloading)
+		running := jobtrackertest.MakeJob(t, s, pipeline.Submitted)
+		submitting := jobtrackertest.MakeSubmit(t, s, pipeline.Submitting)
+		file := jobtrackertest.MakeFile(t, s, pipeline.Downloaded)
+		given := jobtrackertest.MakeFile(t, s, pipeline.TerminalFailure)
+		for name, act := range map[string]func() error{
+			"end a transfer as failed":     func() error { return s.EndTransfer(ctx, a, pipeline.DownloadFailed, 0, "") },
+			"fail a transfer as complete":  func() error { return s.FailTransfer(ctx, a, pipeline.Complete, 0, "", true) },
+			"verify a running transfer":    func() error { return s.FileVerified(ctx, a, "sha256:00") },
+			"refuse a running transfer":    func() error { return s.VerificationFailed(ctx, a, 0, "", true) },
+			"fail a job in the queue":      func() error { return s.FailJob(ctx, running, "") },
+			"kill a job in the queue":      func() error { return s.KillJob(ctx, running, true, "") },
+			"submit a job in the queue":    func() error { _, err := s.BeginSubmit(ctx, running, "n", "local", "/n"); return err },
+			"stop a submit half submitted": func() error { return s.StopSubmit(ctx, submitting, true, "") },
+			"delete what must stay":        func() error { return s.FileDeleted(ctx, file) },
+			"delete what was given up":     func() error { return s.FileDeleted(ctx, given) },
+			"fetch what is here":           func() error { _, err := s.StartAttempt(ctx, file, 0); return err },
+			"make jobs of no files": func() error {
+				_, err := s.CreateJobs(ctx, jobtracker.NewJob{Name: "x", Stages: []string{"search"}})
+				return err
+			},
+			"make jobs of no stages": func() error {
+				_, err := s.CreateJobs(ctx, jobtracker.NewJob{Name: "x", Files: []pipeline.File{file}})
+				return err
+			},
+		} {
+			if err := act(); !errors.Is(err, pipeline.ErrForbidden) {
+				t.Errorf("%s: %v, want %v", name, err, pipeline.ErrForbidden)
+			}
 		}
-	}
-	jobtrackertest.AssertInvariants(t, s)
+		jobtrackertest.AssertInvariants(t, s)
+	})
 }

@@ -59,17 +59,15 @@ func (s *Store) PendingNotices(ctx context.Context) ([]pipeline.PendingNotices, 
 // was quicker.
 func (s *Store) ComposeMail(ctx context.Context, m pipeline.Mail, upTo int64) (pipeline.Mail, error) {
 	err := s.write(ctx, "compose mail", func(tx *txn) error {
-		res, err := tx.ExecContext(ctx, `
+		var err error
+		m.ID, err = tx.insert(ctx, `
 			INSERT INTO mails (kind, subject, body, count, created_at) VALUES (?, ?, ?, ?, ?)`,
 			m.Kind, m.Subject, m.Body, m.Count, tx.at)
 		if err != nil {
 			return err
 		}
-		if m.ID, err = res.LastInsertId(); err != nil {
-			return err
-		}
 		m.CreatedAt, _ = time.Parse(timeLayout, tx.at)
-		res, err = tx.ExecContext(ctx, `
+		res, err := tx.ExecContext(ctx, `
 			UPDATE notices SET mail_id = ? WHERE mail_id IS NULL AND kind = ? AND id <= ?`, m.ID, m.Kind, upTo)
 		if err != nil {
 			return err

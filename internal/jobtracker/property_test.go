@@ -21,15 +21,44 @@ import (
 // and the dead would, often with an old idea of what a row is, and then checks
 // the whole tracker. It begins with work half done.
 func TestNoSequenceBreaksAPromise(t *testing.T) {
-	t.Parallel()
-	fewerChecks(t, "7")
-	begin := jobtrackertest.Open(t)
-	for _, status := range []pipeline.Status{pipeline.New, pipeline.Submitted, pipeline.Processed, pipeline.Failed} {
-		jobtrackertest.MakeJob(t, begin, status)
+	everywhere(t, func(t *testing.T, on backend) {
+		fewerChecks(t, "7")
+		again := on.halfDone(t)
+		rapid.Check(t, func(rt *rapid.T) {
+			s, err := jobtracker.Open(rt.Context(), again(rt), jobtracker.Options{Actor: "random"})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			defer s.Close()
+			p := &player{s: s}
+			p.look(rt)
+			rt.Repeat(p.moves())
+			jobtrackertest.AssertInvariants(rt, s)
+		})
+	})
+}
+
+// halfDone makes a job-tracker with work half done; the function that it returns
+// makes one like it each time, and says where.
+func (on backend) halfDone(t *testing.T) (again func(*rapid.T) string) {
+	t.Helper()
+	fill := func(s *jobtracker.Store) {
+		for _, status := range []pipeline.Status{pipeline.New, pipeline.Submitted, pipeline.Processed, pipeline.Failed} {
+			jobtrackertest.MakeJob(t, s, status)
+		}
+		jobtrackertest.MakeSubmit(t, s, pipeline.Submitting)
+		jobtrackertest.MakeAttempt(t, s, pipeline.Unknown)
+		jobtrackertest.MakeFile(t, s, pipeline.New)
 	}
-	jobtrackertest.MakeSubmit(t, begin, pipeline.Submitting)
-	jobtrackertest.MakeAttempt(t, begin, pipeline.Unknown)
-	jobtrackertest.MakeFile(t, begin, pipeline.New)
+	if on == onPostgres {
+		return func(*rapid.T) string {
+			s := on.open(t)
+			fill(s)
+			return s.Path()
+		}
+	}
+	begin := on.open(t)
+	fill(begin)
 	if err := begin.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,24 +66,15 @@ func TestNoSequenceBreaksAPromise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	n := 0
-	rapid.Check(t, func(rt *rapid.T) {
+	dir, n := t.TempDir(), 0
+	return func(rt *rapid.T) string {
 		n++
 		path := filepath.Join(dir, fmt.Sprint(n, ".db"))
 		if err := os.WriteFile(path, template, disk.FileMode); err != nil {
 			rt.Fatal(err)
 		}
-		s, err := jobtracker.Open(rt.Context(), path, jobtracker.Options{Actor: "random"})
-		if err != nil {
-			rt.Fatal(err)
-		}
-		defer s.Close()
-		p := &player{s: s}
-		p.look(rt)
-		rt.Repeat(p.moves())
-		jobtrackertest.AssertInvariants(rt, s)
-	})
+		return path
+	}
 }
 
 // fewerChecks lowers the number of checks unless the command line says how many.

@@ -17,81 +17,83 @@ type end struct {
 
 // TestRawDataGoesWithTheLastJobThatNeedsIt has two stages with the same input.
 func TestRawDataGoesWithTheLastJobThatNeedsIt(t *testing.T) {
-	t.Parallel()
-	s := jobtrackertest.Open(t)
-	for _, tt := range []struct {
-		name          string
-		first, second end
-		afterFirst    bool
-		afterSecond   bool
-	}{
-		{"both are uploaded",
-			end{pipeline.Uploaded, true}, end{pipeline.Uploaded, true}, false, true},
-		{"nothing is to be deleted",
-			end{pipeline.Uploaded, false}, end{pipeline.Uploaded, false}, false, false},
-		{"one waits in the queue",
-			end{pipeline.Uploaded, true}, end{pipeline.Submitted, true}, false, false},
-		{"the first is given up and keeps its data",
-			end{pipeline.TerminalFailure, false}, end{pipeline.Uploaded, true}, false, false},
-		{"the second is given up and keeps its data",
-			end{pipeline.Uploaded, true}, end{pipeline.TerminalFailure, false}, false, false},
-		{"the first is given up and lets go",
-			end{pipeline.TerminalFailure, true}, end{pipeline.Uploaded, true}, false, true},
-		{"the second is given up and lets go",
-			end{pipeline.Uploaded, true}, end{pipeline.TerminalFailure, true}, false, true},
-		{"both are given up and let go",
-			end{pipeline.TerminalFailure, true}, end{pipeline.TerminalFailure, true}, false, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			jobs := jobtrackertest.MakeJobs(t, s, "search", "quicklook")
-			for i, step := range []struct {
-				end
-				want bool
-			}{{tt.first, tt.afterFirst}, {tt.second, tt.afterSecond}} {
-				finish(t, s, jobs[i], step.end)
-				files, err := s.JobFiles(t.Context(), jobs[0].ID)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, f := range files {
-					if f.DeleteWanted != step.want {
-						t.Errorf("after job %d of 2: deletion wanted is %v, want %v", i+1, f.DeleteWanted, step.want)
+	everywhere(t, func(t *testing.T, on backend) {
+		s := on.open(t)
+		for _, tt := range []struct {
+			name          string
+			first, second end
+			afterFirst    bool
+			afterSecond   bool
+		}{
+			{"both are uploaded",
+				end{pipeline.Uploaded, true}, end{pipeline.Uploaded, true}, false, true},
+			{"nothing is to be deleted",
+				end{pipeline.Uploaded, false}, end{pipeline.Uploaded, false}, false, false},
+			{"one waits in the queue",
+				end{pipeline.Uploaded, true}, end{pipeline.Submitted, true}, false, false},
+			{"the first is given up and keeps its data",
+				end{pipeline.TerminalFailure, false}, end{pipeline.Uploaded, true}, false, false},
+			{"the second is given up and keeps its data",
+				end{pipeline.Uploaded, true}, end{pipeline.TerminalFailure, false}, false, false},
+			{"the first is given up and lets go",
+				end{pipeline.TerminalFailure, true}, end{pipeline.Uploaded, true}, false, true},
+			{"the second is given up and lets go",
+				end{pipeline.Uploaded, true}, end{pipeline.TerminalFailure, true}, false, true},
+			{"both are given up and let go",
+				end{pipeline.TerminalFailure, true}, end{pipeline.TerminalFailure, true}, false, true},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				jobs := jobtrackertest.MakeJobs(t, s, "search", "quicklook")
+				for i, step := range []struct {
+					end
+					want bool
+				}{{tt.first, tt.afterFirst}, {tt.second, tt.afterSecond}} {
+					finish(t, s, jobs[i], step.end)
+					files, err := s.JobFiles(t.Context(), jobs[0].ID)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, f := range files {
+						if f.DeleteWanted != step.want {
+							t.Errorf("after job %d of 2: deletion wanted is %v, want %v", i+1, f.DeleteWanted, step.want)
+						}
 					}
 				}
-			}
-		})
-	}
-	jobtrackertest.AssertInvariants(t, s)
+			})
+		}
+		jobtrackertest.AssertInvariants(t, s)
+	})
 }
 
 // TestARetriedJobNeedsItsDataAgain: it was given up and let its data go, which
 // another job kept; then an operator had it tried again.
 func TestARetriedJobNeedsItsDataAgain(t *testing.T) {
-	t.Parallel()
-	s := jobtrackertest.Open(t)
-	ctx := t.Context()
-	nothingGoes := func(when string) {
-		t.Helper()
-		if todo, err := s.FilesToDelete(ctx); err != nil || len(todo) != 0 {
-			t.Errorf("%s: %d files are to be deleted, %v, want none", when, len(todo), err)
-		}
-	}
-	for _, killed := range []bool{false, true} {
-		jobs := jobtrackertest.MakeJobs(t, s, "search", "quicklook")
-		finish(t, s, jobs[0], end{pipeline.TerminalFailure, true})
-		if err := s.RetryGivenUpJob(ctx, jobs[0].ID, "fixed"); err != nil {
-			t.Fatal(err)
-		}
-		if killed { // and this time it keeps its data
-			j, _ := s.Job(ctx, jobs[0].ID)
-			if err := s.KillJob(ctx, j, false, "enough"); err != nil {
-				t.Fatal(err)
+	everywhere(t, func(t *testing.T, on backend) {
+		s := on.open(t)
+		ctx := t.Context()
+		nothingGoes := func(when string) {
+			t.Helper()
+			if todo, err := s.FilesToDelete(ctx); err != nil || len(todo) != 0 {
+				t.Errorf("%s: %d files are to be deleted, %v, want none", when, len(todo), err)
 			}
 		}
-		finish(t, s, jobs[1], end{pipeline.Uploaded, true})
-		nothingGoes(fmt.Sprintf("the other job is uploaded, this one was killed: %v", killed))
-	}
-	jobtrackertest.AssertInvariants(t, s)
+		for _, killed := range []bool{false, true} {
+			jobs := jobtrackertest.MakeJobs(t, s, "search", "quicklook")
+			finish(t, s, jobs[0], end{pipeline.TerminalFailure, true})
+			if err := s.RetryGivenUpJob(ctx, jobs[0].ID, "fixed"); err != nil {
+				t.Fatal(err)
+			}
+			if killed { // and this time it keeps its data
+				j, _ := s.Job(ctx, jobs[0].ID)
+				if err := s.KillJob(ctx, j, false, "enough"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			finish(t, s, jobs[1], end{pipeline.Uploaded, true})
+			nothingGoes(fmt.Sprintf("the other job is uploaded, this one was killed: %v", killed))
+		}
+		jobtrackertest.AssertInvariants(t, s)
+	})
 }
 
 // finish takes a new job to its end.

@@ -2,36 +2,21 @@ package jobtracker_test
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"maps"
 	"sync"
-	"testing"
 )
 
-// recorder is a database/sql driver that remembers all statements, each with
-// the arguments of its first use.
+// recorder comes between database/sql and the connections of a store, and
+// remembers all statements, each with the arguments of its first use.
 type recorder struct {
-	driver.Driver
 	mu   sync.Mutex
 	seen map[string][]any
 }
 
-// newRecorder registers a recorder and returns the name of its driver.
-func newRecorder(t *testing.T) (*recorder, string) {
-	t.Helper()
-	db, err := sql.Open("sqlite", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	r := &recorder{Driver: db.Driver(), seen: make(map[string][]any)}
-	name := fmt.Sprintf("recording %p", r)
-	sql.Register(name, r)
-	return r, name
-}
+// between is for jobtracker.Between.
+func (r *recorder) between(c driver.Connector) driver.Connector { return recordingConnector{c, r} }
 
 func (r *recorder) record(query string, args []driver.NamedValue) {
 	r.mu.Lock()
@@ -53,39 +38,51 @@ func (r *recorder) statements() map[string][]any {
 	return maps.Clone(r.seen)
 }
 
-func (r *recorder) Open(dsn string) (driver.Conn, error) {
-	c, err := r.Driver.Open(dsn)
+type recordingConnector struct {
+	driver.Connector
+	r *recorder
+}
+
+func (c recordingConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	under, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	under, ok := c.(sqliteConn)
+	conn, ok := under.(anyConn)
 	if !ok {
-		return nil, errors.Join(errors.New("the driver lacks an interface"), c.Close())
+		return nil, errors.Join(errors.New("the driver lacks an interface"), under.Close())
 	}
-	return recordingConn{under, r}, nil
+	return recordingConn{conn, c.r}, nil
 }
 
-// sqliteConn is what database/sql uses of the real connection.
-type sqliteConn interface {
+// anyConn is what database/sql uses of all our connections.
+type anyConn interface {
 	driver.Conn
 	driver.ConnBeginTx
 	driver.ExecerContext
 	driver.QueryerContext
 	driver.SessionResetter
-	driver.Validator
 }
 
 type recordingConn struct {
-	sqliteConn
+	anyConn
 	r *recorder
 }
 
 func (c recordingConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.r.record(query, args)
-	return c.sqliteConn.ExecContext(ctx, query, args)
+	return c.anyConn.ExecContext(ctx, query, args)
 }
 
 func (c recordingConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.r.record(query, args)
-	return c.sqliteConn.QueryContext(ctx, query, args)
+	return c.anyConn.QueryContext(ctx, query, args)
+}
+
+// CheckNamedValue implements driver.NamedValueChecker as the real connection does.
+func (c recordingConn) CheckNamedValue(nv *driver.NamedValue) error {
+	if checker, ok := c.anyConn.(driver.NamedValueChecker); ok {
+		return checker.CheckNamedValue(nv)
+	}
+	return driver.ErrSkip // as database/sql does by itself
 }

@@ -21,13 +21,11 @@ func scanRequest(rows *sql.Rows, r *pipeline.Request) error {
 func (s *Store) BeginRequest(ctx context.Context, number, numbits int, datatype string) (pipeline.RequestID, error) {
 	var id int64
 	err := s.write(ctx, "begin request", func(tx *txn) error {
-		res, err := tx.ExecContext(ctx, `
+		var err error
+		id, err = tx.insert(ctx, `
 			INSERT INTO requests (number, numbits, datatype, status, created_at, updated_at)
 			VALUES (?, ?, ?, ?, ?, ?)`, number, numbits, datatype, pipeline.Waiting, tx.at, tx.at)
 		if err != nil {
-			return err
-		}
-		if id, err = res.LastInsertId(); err != nil {
 			return err
 		}
 		return tx.record(ctx, pipeline.EntityRequest, id, pipeline.Created, pipeline.Waiting,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,6 @@ import (
 
 	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
-	"longhaul/schema"
 )
 
 // A restored job-tracker has forgotten what happened after its backup. Until
@@ -49,12 +49,13 @@ func restore(ctx context.Context, path, backup string, opt Options) (r Restored,
 			return r, errors.New("these are one and the same file")
 		}
 	}
+	if err := refuseServer(path); err != nil {
+		return r, err
+	}
 	if err := refuseNetwork(path); err != nil {
 		return r, err
 	}
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
+	opt = opt.withDefaults()
 	temp := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d.tmp", filepath.Base(path), time.Now().UnixNano()))
 	defer removeDatabase(temp)
 	if err := copySound(ctx, backup, temp); err != nil {
@@ -85,7 +86,7 @@ func copySound(ctx context.Context, backup, path string) (err error) {
 	if err := refuseLostLog(backup); err != nil {
 		return err
 	}
-	s := connect(backup, Options{})
+	s := connectFile(backup, Options{}.withDefaults())
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.refuseNewer(ctx); err != nil {
 		return err
@@ -102,17 +103,17 @@ func copySound(ctx context.Context, backup, path string) (err error) {
 
 // prepare brings the copy of a backup to this version, and holds it.
 func (r *Restored) prepare(ctx context.Context, path, note string, opt Options) (err error) {
-	steps, err := migrations(schema.JobTracker)
+	s := connectFile(path, opt)
+	defer func() { err = errors.Join(err, s.Close()) }()
+	steps, err := s.steps()
 	if err != nil {
 		return err
 	}
-	s := connect(path, opt)
-	defer func() { err = errors.Join(err, s.Close()) }()
 	r.To = len(steps)
-	if r.From, err = s.version(ctx); err != nil {
+	if r.From, err = s.version(ctx, s.rw); err != nil {
 		return err
 	}
-	if err := s.migrate(ctx, r.From, steps); err != nil {
+	if err := s.migrate(ctx, r.From); err != nil {
 		return err
 	}
 	if r.LastKnown, err = s.lastChange(ctx, 0); err != nil {
@@ -195,7 +196,10 @@ func (s *Store) lastAboutSystem(ctx context.Context, id int64) (pipeline.Event, 
 // lastChange returns when the newest line of the history was written that is
 // older than the one with an ID; 0 means the newest of all.
 func (s *Store) lastChange(ctx context.Context, before int64) (time.Time, error) {
-	events, err := s.events(ctx, `WHERE ?1 = 0 OR id < ?1 ORDER BY id DESC LIMIT 1`, before)
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	events, err := s.events(ctx, `WHERE id < ? ORDER BY id DESC LIMIT 1`, before)
 	if err != nil || len(events) == 0 {
 		return time.Time{}, err
 	}

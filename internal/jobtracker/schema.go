@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 
 	"longhaul/internal/pipeline"
-	"longhaul/schema"
 )
 
 // migration is one numbered step of the schema.
@@ -21,15 +19,15 @@ type migration struct {
 	sql     string
 }
 
-// migrations reads the numbered steps of a file system, in order.
-func migrations(fsys fs.FS) ([]migration, error) {
-	names, err := fs.Glob(fsys, "jobtracker/*.sql")
+// migrations reads the numbered steps for a kind of database, in order.
+func migrations(fsys fs.FS, kind string) ([]migration, error) {
+	names, err := fs.Glob(fsys, "jobtracker/"+kind+"/*.sql")
 	if err != nil {
 		return nil, err
 	}
 	var all []migration
 	for i, name := range names { // Glob sorts
-		number, _, _ := strings.Cut(filepath.Base(name), "_")
+		number, _, _ := strings.Cut(path.Base(name), "_")
 		v, err := strconv.Atoi(number)
 		if err != nil || v != i+1 {
 			return nil, fmt.Errorf("migration %s: want number %03d", name, i+1)
@@ -38,17 +36,21 @@ func migrations(fsys fs.FS) ([]migration, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, migration{v, filepath.Base(name), string(text)})
+		all = append(all, migration{v, path.Base(name), string(text)})
 	}
 	return all, nil
 }
 
 // migrate applies the steps after version from, one transaction each.
-func (s *Store) migrate(ctx context.Context, from int, steps []migration) error {
+func (s *Store) migrate(ctx context.Context, from int) error {
+	steps, err := s.steps()
+	if err != nil {
+		return err
+	}
 	for _, m := range steps[min(from, len(steps)):] {
 		err := s.write(ctx, "migration "+m.name, func(tx *txn) error {
-			var is int
-			if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&is); err != nil {
+			is, err := s.version(ctx, tx)
+			if err != nil {
 				return err
 			}
 			if is != m.version-1 { // nothing must be migrated twice
@@ -57,8 +59,7 @@ func (s *Store) migrate(ctx context.Context, from int, steps []migration) error 
 			if _, err := tx.ExecContext(ctx, m.sql); err != nil {
 				return err
 			}
-			_, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, m.version))
-			return err
+			return s.setVersion(ctx, tx.Tx, m.version)
 		})
 		if err != nil {
 			return err
@@ -67,75 +68,63 @@ func (s *Store) migrate(ctx context.Context, from int, steps []migration) error 
 	return nil
 }
 
-// Migrate brings a job-tracker of an older version to this one's, after a
-// backup of it beside it. It does nothing to one that is current: then backup
-// is empty. No daemon may use the job-tracker meanwhile. After an error the
-// job-tracker has the last version whose step went through, and is whole.
-func Migrate(ctx context.Context, path string) (from, to int, backup string, err error) {
-	from, to, backup, err = migrateFile(ctx, path, schema.JobTracker)
-	if err != nil {
-		err = fmt.Errorf("migrate job-tracker %s: %w", path, err)
-	}
-	return from, to, backup, err
+// Migrate brings a job-tracker of an older version to this one's; one that is a
+// file, after a backup of it beside it. It does nothing to one that is current:
+// then backup is empty. No daemon may use the job-tracker meanwhile. After an
+// error the job-tracker has the last version whose step went through, and is
+// whole.
+func Migrate(ctx context.Context, db string) (from, to int, backup string, err error) {
+	return migrateAt(ctx, db, Options{Actor: "migrate"}.withDefaults())
 }
 
-func migrateFile(ctx context.Context, path string, fsys fs.FS) (from, to int, backup string, err error) {
-	steps, err := migrations(fsys)
+func migrateAt(ctx context.Context, db string, opt Options) (from, to int, backup string, err error) {
+	var s *Store
+	if OnServer(db) {
+		s, err = connectServer(db, opt)
+	} else if err = refuseUnsafe(db); err == nil {
+		s = connectFile(db, opt)
+	}
+	if err == nil {
+		from, to, backup, err = s.bring(ctx)
+		err = errors.Join(err, s.Close())
+	}
+	return from, to, backup, wrap("migrate job-tracker "+address(db), err)
+}
+
+// bring brings a job-tracker to this program's version.
+func (s *Store) bring(ctx context.Context) (from, to int, backup string, err error) {
+	steps, err := s.steps()
 	if err != nil {
 		return 0, 0, "", err
 	}
-	if err := refuseUnsafe(path); err != nil {
-		return 0, 0, "", err
-	}
-	s := connect(path, Options{Actor: "migrate"})
-	defer func() { err = errors.Join(err, s.Close()) }()
 	to = len(steps)
-	if from, err = s.version(ctx); err != nil || from == to {
+	if from, err = s.version(ctx, s.rw); err != nil || from == to {
 		return from, to, "", err
 	}
 	if from > to {
 		return from, to, "", wrongVersion(from, to)
 	}
-	backup = fmt.Sprintf("%s.v%d.%s.backup", path, from, s.now().UTC().Format("20060102T150405"))
-	if err := s.Backup(ctx, backup); err != nil {
-		return from, to, "", err
+	if !OnServer(s.name) {
+		backup = fmt.Sprintf("%s.v%d.%s.backup", s.name, from, s.now().UTC().Format("20060102T150405"))
+		if err := s.Backup(ctx, backup); err != nil {
+			return from, to, "", err
+		}
 	}
-	return from, to, backup, s.migrate(ctx, from, steps)
+	return from, to, backup, s.migrate(ctx, from)
 }
 
-// version returns the version of the file's schema.
-func (s *Store) version(ctx context.Context) (int, error) {
-	var app, version int
-	if err := s.rw.QueryRowContext(ctx, `PRAGMA application_id`).Scan(&app); err != nil {
-		return 0, s.classify(ctx, err)
-	}
-	if app != applicationID {
-		return 0, s.notTracker()
-	}
-	err := s.rw.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&version)
-	return version, s.classify(ctx, err)
-}
-
-// notTracker tells an empty file, which a full disk or a crash can leave, from
-// a database of something else.
-func (s *Store) notTracker() error {
-	if st, err := os.Stat(s.path); err == nil && st.Size() == 0 {
-		return pipeline.Fatal(errors.New("it is empty; put the newest backup in its place or, if there never was anything in it, remove it and run 'longhaul init'"))
-	}
-	return pipeline.Fatal(errors.New("this is not a job-tracker; check background.jobtracker_db"))
-}
-
-func (s *Store) checkVersion(ctx context.Context) error {
-	steps, err := migrations(schema.JobTracker)
+// refuseOther refuses a job-tracker of another version.
+func (s *Store) refuseOther(ctx context.Context) error {
+	steps, err := s.steps()
 	if err != nil {
 		return err
 	}
-	file, err := s.version(ctx)
+	is, err := s.version(ctx, s.rw)
 	if err != nil {
 		return err
 	}
-	if file != len(steps) {
-		return wrongVersion(file, len(steps))
+	if is != len(steps) {
+		return wrongVersion(is, len(steps))
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func TestCreateLeavesNothingWhenItFails(t *testing.T) {
 // setVersion makes a job-tracker of another version.
 func setVersion(t *testing.T, version int) (path string) {
 	t.Helper()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	if _, err := s.Writer().ExecContext(t.Context(), fmt.Sprintf(`PRAGMA user_version = %d`, version)); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func setVersion(t *testing.T, version int) (path string) {
 func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	foreign := func(t *testing.T) string {
-		s := jobtrackertest.Open(t)
+		s := openFile(t)
 		if _, err := s.Writer().ExecContext(t.Context(), `PRAGMA application_id = 7`); err != nil {
 			t.Fatal(err)
 		}
@@ -135,18 +135,18 @@ func TestOpenRefusesWhatItDoesNotKnow(t *testing.T) {
 // steps returns the migrations of today and one more.
 func steps(t *testing.T, next string) fs.FS {
 	t.Helper()
-	all := fstest.MapFS{"jobtracker/002_next.sql": {Data: []byte(next)}}
-	first, err := fs.ReadFile(schema.JobTracker, "jobtracker/001_initial.sql")
+	all := fstest.MapFS{"jobtracker/sqlite/002_next.sql": {Data: []byte(next)}}
+	first, err := fs.ReadFile(schema.JobTracker, "jobtracker/sqlite/001_initial.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	all["jobtracker/001_initial.sql"] = &fstest.MapFile{Data: first}
+	all["jobtracker/sqlite/001_initial.sql"] = &fstest.MapFile{Data: first}
 	return all
 }
 
 func TestMigrate(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	jobtrackertest.MakeJob(t, s, pipeline.Processed)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -207,7 +207,7 @@ func openAndClose(t *testing.T, path string) {
 
 func TestTwoMigrationsAtTheSameTimeMigrateOnce(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	jobtrackertest.MakeJob(t, s, pipeline.New)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -233,8 +233,8 @@ func TestTwoMigrationsAtTheSameTimeMigrateOnce(t *testing.T) {
 
 func TestMigrationsAreNumberedWithoutGaps(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
-	gap := fstest.MapFS{"jobtracker/001_a.sql": {}, "jobtracker/003_b.sql": {}}
+	s := openFile(t)
+	gap := fstest.MapFS{"jobtracker/sqlite/001_a.sql": {}, "jobtracker/sqlite/003_b.sql": {}}
 	if _, _, _, err := jobtracker.MigrateWith(t.Context(), s.Path(), gap); err == nil || !strings.Contains(err.Error(), "want number 002") {
 		t.Errorf("a gap gave %v", err)
 	}

@@ -3,45 +3,30 @@ package jobtracker
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
+	"io/fs"
 	"time"
 
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
-
 	"longhaul/internal/crashpoint"
-	"longhaul/internal/disk"
 	"longhaul/internal/pipeline"
+	"longhaul/schema"
 )
 
 // timeLayout is how times are kept: UTC, fixed width, so that text sorts as time.
 const timeLayout = "2006-01-02T15:04:05.000Z"
 
-// applicationID in the file's header tells a job-tracker from any other SQLite
-// database: "Lnhl".
-const applicationID = 0x4c6e686c
-
-// lockPatience is how long a writer waits for the others. A transaction takes
-// milliseconds; a wait this long means that somebody holds the lock by hand.
-const lockPatience = 30 * time.Second
-
-// busyTimeout is how long SQLite waits by itself. It does not notice meanwhile
-// that a context is done, so a longer wait is made of several short ones.
-const busyTimeout = time.Second
-
 // Store is an open job-tracker. It is safe for concurrent use.
 type Store struct {
-	path  string
+	dialect
+	name  string // for messages: a path, or an address without a password
+	db    string // what was opened, perhaps with a password
 	actor string
 	now   func() time.Time
 	wants func(pipeline.NoticeKind) bool
-	rw    *sql.DB // one connection: SQLite has one writer at a time
-	ro    *sql.DB
-	file  os.FileInfo // which file it is, to find another in its place
+	rw    *sql.DB // one connection: one writer at a time
+	ro    *sql.DB // may read only
 }
 
 // Options say who uses the store.
@@ -53,108 +38,61 @@ type Options struct {
 	Now func() time.Time
 	// Wants says which kinds of notice anyone wants to be mailed; nil means all.
 	Wants func(pipeline.NoticeKind) bool
-	// driver is the name of the database/sql driver; tests replace it.
-	driver string
+
+	// between, if set, comes between database/sql and the connections; tests
+	// look on there.
+	between func(driver.Connector) driver.Connector
+	schema  fs.FS    // the migrations; nil: ours
+	pace    patience // zero: the usual one
 }
 
-// Open opens an existing job-tracker. It refuses one that is missing, of
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Wants == nil {
+		o.Wants = func(pipeline.NoticeKind) bool { return true }
+	}
+	if o.between == nil {
+		o.between = func(c driver.Connector) driver.Connector { return c }
+	}
+	if o.schema == nil {
+		o.schema = schema.JobTracker
+	}
+	if o.pace == (patience{}) {
+		o.pace = usualPatience()
+	}
+	return o
+}
+
+// Open opens an existing job-tracker: db is the path of its file, or the address
+// of its database, postgres://user@host/name. It refuses one that is missing, of
 // another version, on a network file system, or damaged, and its error tells
 // the way out.
-func Open(ctx context.Context, path string, opt Options) (*Store, error) {
-	s, err := open(ctx, path, opt)
-	if err != nil {
-		return nil, fmt.Errorf("open job-tracker %s: %w", path, err)
+func Open(ctx context.Context, db string, opt Options) (s *Store, err error) {
+	opt = opt.withDefaults()
+	if OnServer(db) {
+		s, err = openServer(ctx, db, opt)
+	} else {
+		s, err = openFile(ctx, db, opt)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("open job-tracker %s: %w", address(db), err)
+	}
+	s.db = db
 	return s, nil
 }
 
-func open(ctx context.Context, path string, opt Options) (*Store, error) {
-	if err := refuseUnsafe(path); err != nil {
-		return nil, err
-	}
-	s := connect(path, opt)
-	err := s.checkVersion(ctx)
-	if err == nil {
-		s.file, err = os.Stat(path)
-	}
-	if err == nil {
-		err = s.checkSmall(ctx)
-	}
-	if err == nil {
-		err = s.useLog(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-// connect makes the handles without looking at the file.
-func connect(path string, opt Options) *Store {
-	if opt.Now == nil {
-		opt.Now = time.Now
-	}
-	if opt.Wants == nil {
-		opt.Wants = func(pipeline.NoticeKind) bool { return true }
-	}
-	if opt.driver == "" {
-		opt.driver = "sqlite"
-	}
-	s := &Store{path: path, actor: opt.Actor, now: opt.Now, wants: opt.Wants}
-	s.rw = mustHandle(opt.driver, dsn(path, false))
-	s.rw.SetMaxOpenConns(1)
-	s.ro = mustHandle(opt.driver, dsn(path, true))
-	s.ro.SetMaxOpenConns(4)
-	return s
-}
-
-// mustHandle makes a handle; sql.Open connects to nothing yet and fails only
-// for a driver that is not linked in.
-func mustHandle(driver, dsn string) *sql.DB {
-	db, err := sql.Open(driver, dsn)
-	if err != nil {
-		panic(err)
-	}
-	return db
-}
-
-// dsn carries the pragmas, so that they reach every connection. Writers lock at
-// BEGIN: a deferred transaction that reads and then writes fails with
-// SQLITE_BUSY at once whenever another has written in between.
-func dsn(path string, readOnly bool) string {
-	v := url.Values{
-		"_txlock": {"immediate"},
-		"_pragma": {
-			fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds()),
-			"foreign_keys(1)",
-			"synchronous(FULL)",
-		},
-	}
-	if readOnly {
-		v.Set("_txlock", "deferred")
-		v.Add("_pragma", "query_only(1)")
-	}
-	v.Set("mode", "rw") // never make an empty database where one is missing
-	escaped := (&url.URL{Path: filepath.Clean(path)}).EscapedPath()
-	return (&url.URL{Scheme: "file", Opaque: escaped, RawQuery: v.Encode()}).String()
-}
-
-func refuseNetwork(path string) error {
-	name, err := disk.Network(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	if name != "" {
-		return fmt.Errorf("it is on %s, where SQLite's locks do not hold; put background.jobtracker_db on a local disk", name)
-	}
-	return nil
+func newStore(name string, rw, ro *sql.DB, d dialect, opt Options) *Store {
+	return &Store{dialect: d, name: name, actor: opt.Actor, now: opt.Now, wants: opt.Wants, rw: rw, ro: ro}
 }
 
 // Close ends all connections.
 func (s *Store) Close() error { return errors.Join(s.rw.Close(), s.ro.Close()) }
 
-// Path returns the path of the database file.
-func (s *Store) Path() string { return s.path }
+// Path returns the path of the database file, or the address of the database
+// without a password.
+func (s *Store) Path() string { return s.name }
 
 // Actor returns the name under which changes enter the history.
 func (s *Store) Actor() string { return s.actor }
@@ -162,66 +100,42 @@ func (s *Store) Actor() string { return s.actor }
 // txn is one write transaction with what every change in it shares.
 type txn struct {
 	*sql.Tx
-	at    string // now
-	actor string
-	wants func(pipeline.NoticeKind) bool
+	dialect dialect
+	at      string // now
+	actor   string
+	wants   func(pipeline.NoticeKind) bool
 }
 
-// write runs fn in one write transaction and commits if fn returns nil.
-func (s *Store) write(ctx context.Context, op string, fn func(*txn) error) error {
-	if err := s.refuseReplaced(); err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+// write runs fn in one write transaction and commits if fn returns nil. It runs
+// fn again if the database gave the transaction up in favour of another's.
+func (s *Store) write(ctx context.Context, op string, fn func(*txn) error) (err error) {
+	for range tries {
+		if err = s.try(ctx, fn); !s.contended(err) {
+			break
+		}
+	}
+	return wrap(op, s.classify(ctx, err))
+}
+
+func (s *Store) try(ctx context.Context, fn func(*txn) error) error {
+	if err := s.ready(); err != nil {
+		return err
 	}
 	tx, err := s.begin(ctx)
 	if err != nil {
-		return fmt.Errorf("%s: begin: %w", op, s.classify(ctx, err))
+		return fmt.Errorf("begin: %w", err)
 	}
-	defer tx.Rollback() // does nothing after Commit
-	if err := fn(&txn{tx, formatTime(s.now()), s.actor, s.wants}); err != nil {
-		return fmt.Errorf("%s: %w", op, s.classify(ctx, err))
+	defer tx.end()
+	if err := fn(&txn{tx.Tx, s.dialect, formatTime(s.now()), s.actor, s.wants}); err != nil {
+		return err
 	}
 	crashpoint.Reach(crashpoint.Commit)
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("%s: commit: %w", op, s.classify(ctx, err))
-	}
-	return nil
+	return wrap("commit", tx.commit())
 }
 
-// begin takes the write lock. It waits for it until ctx is done, but not for ever.
-func (s *Store) begin(ctx context.Context) (*sql.Tx, error) {
-	for giveUp := time.Now().Add(lockPatience); ; {
-		tx, err := s.rw.BeginTx(ctx, nil)
-		if resultCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(giveUp) {
-			return tx, err
-		}
-	}
-}
-
-// resultCode is SQLite's primary result code; SQLITE_OK if err is not SQLite's.
-func resultCode(err error) int {
-	var se *sqlite.Error
-	if !errors.As(err, &se) {
-		return sqlite3.SQLITE_OK
-	}
-	return se.Code() & 0xff
-}
-
-// classify tells what the caller must decide by: a full, failing or read-only
-// disk is an outage, a damaged file is the end, and a context that is done is
-// neither, whatever the statement said that it cut short.
-func (s *Store) classify(ctx context.Context, err error) error {
-	code := resultCode(err)
-	if ctx.Err() != nil && (code == sqlite3.SQLITE_INTERRUPT || errors.Is(err, sql.ErrTxDone)) {
-		return ctx.Err()
-	}
-	switch code {
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return pipeline.Fatal(damaged(s.path, err))
-	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN,
-		sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL:
-		return pipeline.Outage(pipeline.LocalDisk, fmt.Errorf("job-tracker %s: %w", s.path, err))
-	}
-	return err
+// insert runs an INSERT and returns the ID of its one row.
+func (tx *txn) insert(ctx context.Context, text string, args ...any) (id int64, err error) {
+	return tx.dialect.insert(ctx, tx.Tx, text, args...)
 }
 
 // move changes the status of one row, checks where it comes from, and writes

@@ -71,7 +71,7 @@ func TestAPathMayBeginWithTwoSlashesOrBeRelative(t *testing.T) {
 // TestConnectionsHaveTheirPragmas: each one of them, not only the first.
 func TestConnectionsHaveTheirPragmas(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	for name, db := range map[string]*sql.DB{"writer": s.Writer(), "reader": s.Reader()} {
 		for range db.Stats().MaxOpenConnections {
 			conn, err := db.Conn(t.Context())
@@ -97,7 +97,7 @@ func TestConnectionsHaveTheirPragmas(t *testing.T) {
 
 func TestErrorsSortThemselves(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	ctx := t.Context()
 
 	// A full disk: the file may not grow.
@@ -131,7 +131,7 @@ func TestErrorsSortThemselves(t *testing.T) {
 
 func TestAContextThatIsDoneIsNoOutage(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := s.WaitingRequests(done); !errors.Is(err, context.Canceled) {
@@ -166,7 +166,7 @@ func TestAContextThatIsDoneIsNoOutage(t *testing.T) {
 
 func TestAFileThatVanishedIsNotMadeAnew(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	if err := os.Remove(s.Path()); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestAFileThatVanishedIsNotMadeAnew(t *testing.T) {
 
 func TestAFileThatWasReplacedIsNotWrittenTo(t *testing.T) {
 	t.Parallel()
-	s := jobtrackertest.Open(t)
+	s := openFile(t)
 	backup := s.Path() + ".backup"
 	if err := s.Backup(t.Context(), backup); err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func TestAFileThatWasReplacedIsNotWrittenTo(t *testing.T) {
 func TestTimesSortAsText(t *testing.T) {
 	t.Parallel()
 	clock := jobtrackertest.NewClock()
-	s := jobtrackertest.OpenWith(t, jobtracker.Options{Actor: "test", Now: func() time.Time {
+	s := jobtrackertest.OpenFile(t, jobtracker.Options{Actor: "test", Now: func() time.Time {
 		return clock.Now().In(time.FixedZone("Arecibo", -4*3600))
 	}})
 	if err := s.Note(t.Context(), pipeline.EntitySystem, 0, "x"); err != nil {

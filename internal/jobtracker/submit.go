@@ -40,13 +40,9 @@ func (tx *txn) beginSubmit(ctx context.Context, j pipeline.Job, name, manager, o
 	if err := tx.move(ctx, pipeline.EntityJob, int64(j.ID), j.Status, pipeline.Submitted, "submit "+name); err != nil {
 		return sub, err
 	}
-	res, err := tx.ExecContext(ctx, `
+	id, err := tx.insert(ctx, `
 		INSERT INTO job_submits (job_id, name, manager, output_dir, status, submitted_at, created_at, updated_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, j.ID, name, manager, outputDir, sub.Status, tx.at, tx.at, tx.at)
-	if err != nil {
-		return sub, err
-	}
-	id, err := res.LastInsertId()
 	if err != nil {
 		return sub, err
 	}
@@ -176,6 +172,7 @@ type End struct {
 	Details            string
 	Node               string
 	StartedAt, EndedAt time.Time
+	RanOut             pipeline.Resource // of which a failed one had too little; "" for another cause
 }
 
 // SubmitProcessed records that a submit ended well and left results.
@@ -241,8 +238,29 @@ func (s *Store) SubmitFailed(ctx context.Context, sub pipeline.Submit, end End) 
 		if err := tx.setRun(ctx, sub.ID, pipeline.ProcessingFailed, end.Node, end.StartedAt, end.EndedAt); err != nil {
 			return err
 		}
+		if end.RanOut != "" {
+			if _, err := tx.ExecContext(ctx, `UPDATE job_submits SET ran_out = ? WHERE id = ?`, end.RanOut, sub.ID); err != nil {
+				return err
+			}
+		}
 		return tx.failJob(ctx, sub.JobID, pipeline.Submitted, end.Details)
 	})
+}
+
+// RanOut counts the submits of a job that failed because of each resource.
+func (s *Store) RanOut(ctx context.Context, id pipeline.JobID) (map[pipeline.Resource]int, error) {
+	type row struct {
+		of pipeline.Resource
+		n  int
+	}
+	rows, err := query(ctx, s, fmt.Sprintf("what job %d ran out of", id), `
+		SELECT ran_out, count(*) FROM job_submits WHERE job_id = ? AND ran_out <> '' GROUP BY ran_out`,
+		func(rows *sql.Rows, r *row) error { return rows.Scan(&r.of, &r.n) }, id)
+	counts := make(map[pipeline.Resource]int)
+	for _, r := range rows {
+		counts[r.of] = r.n
+	}
+	return counts, err
 }
 
 // SubmitUploaded records that the results of a submit are committed in the

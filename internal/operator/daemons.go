@@ -39,6 +39,7 @@ type Daemon struct {
 	Name       string      `json:"name"`
 	State      DaemonState `json:"state"`
 	PID        int         `json:"pid,omitempty"`
+	Where      string      `json:"where,omitempty"`      // what its session with the job-tracker's server calls itself
 	LastChange time.Time   `json:"last_change,omitzero"` // that it made in the job-tracker, of late
 }
 
@@ -50,6 +51,9 @@ const looks = 5
 // Daemon looks whether a daemon runs. It only reads: taking a daemon's lock for
 // a moment, to see if that is possible, would turn away one that starts just then.
 func (o *Operator) Daemon(name string) Daemon {
+	if o.Config.Background.OnServer() {
+		return o.daemonAnywhere(name)
+	}
 	path := site.LockPath(o.Config, name)
 	var d Daemon
 	for range looks {
@@ -60,6 +64,25 @@ func (o *Operator) Daemon(name string) Daemon {
 		if d = lockHolder(name, path, string(locks)); d.State != DaemonStopped || !noterAlive(path) {
 			break
 		}
+	}
+	return d
+}
+
+// askTimeout bounds the question to the job-tracker's server who has a lock.
+const askTimeout = 10 * time.Second
+
+// daemonAnywhere looks whether a daemon runs on any host.
+func (o *Operator) daemonAnywhere(name string) Daemon {
+	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	defer cancel()
+	d := Daemon{Name: name, State: DaemonUnknown}
+	who, held, err := o.Store.Holder(ctx, name)
+	switch {
+	case err != nil:
+	case held:
+		d.State, d.Where = DaemonRuns, who
+	default:
+		d.State = DaemonStopped
 	}
 	return d
 }

@@ -8,7 +8,6 @@ import (
 	"longhaul/internal/loop"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
-	"longhaul/internal/site"
 )
 
 // StopOptions say how submits are stopped.
@@ -137,7 +136,7 @@ func (o *Operator) endedMeanwhile(ctx context.Context, sub pipeline.Submit, was,
 // uploader's lock meanwhile, and asks the common database: results that are
 // there already would be there twice once the job has run again.
 func (o *Operator) stopProcessed(ctx context.Context, sub pipeline.Submit, opt StopOptions) (done string, err error) {
-	lock, err := loop.TryLock(site.LockPath(o.Config, uploader))
+	lock, err := o.Store.TryLock(ctx, uploader)
 	if errors.Is(err, loop.ErrLocked) {
 		return "", fmt.Errorf("the uploader may be uploading its results just now; stop the uploader first: systemctl stop longhaul-uploader (%w)", err)
 	} else if err != nil {

@@ -106,3 +106,13 @@ type Event struct {
 	Actor    string // downloader, jobpooler, uploader, or an operator's user name
 	Note     string
 }
+
+// Resource is what a job can have too little of, so that it asks for more when
+// it is tried again.
+type Resource string
+
+// The resources.
+const (
+	Memory   Resource = "memory"
+	WallTime Resource = "walltime"
+)

@@ -35,6 +35,7 @@ const (
 	CommonDatabase System = "common database"
 	MailServer     System = "mail server"
 	LocalDisk      System = "disk"
+	JobTracker     System = "job-tracker" // where it is a database on a server
 )
 
 // OutageError says which outside system did not answer, and how that showed.

@@ -174,7 +174,7 @@ func (p *Pooler) verdict(sub pipeline.Submit, st queue.State, results bool, log 
 // end records that a submit has ended: badly, if why is not empty. If an
 // operator took it back meanwhile, its end is kept for the history only.
 func (p *Pooler) end(ctx context.Context, sub pipeline.Submit, st queue.State, why string) error {
-	e := jobtracker.End{Details: why, Node: st.Node, StartedAt: st.StartedAt, EndedAt: st.EndedAt}
+	e := jobtracker.End{Details: why, Node: st.Node, StartedAt: st.StartedAt, EndedAt: st.EndedAt, RanOut: ranOut(st.Reason)}
 	if now := p.Now(); e.EndedAt.IsZero() && st.Phase == queue.Finished || e.EndedAt.After(now) {
 		e.EndedAt = now // no end at all is the mark of one that nobody saw
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"longhaul/internal/config"
+	"longhaul/internal/jobtracker/jobtrackertest"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue"
 	"longhaul/internal/queue/local"
@@ -68,7 +69,7 @@ func TestRealJobs(t *testing.T) {
 			esac`}
 	})
 	r.cfg.JobPooler.MaxAttempts = 1
-	m, err := local.New(local.Options{Spool: filepath.Join(filepath.Dir(r.store.Path()), "spool"), MaxRunning: 2,
+	m, err := local.New(local.Options{Spool: filepath.Join(jobtrackertest.Dir(r.T, r.store), "spool"), MaxRunning: 2,
 		Supervisor: []string{self, "local-supervise"}, Grace: time.Second, Now: r.clock.Now})
 	r.must(err)
 	r.queue = m

@@ -9,19 +9,27 @@ import (
 	"longhaul/internal/queue"
 )
 
-// ranOut counts how often each resource ran out in the submits of a job.
-type ranOut struct{ memory, wallTime int }
+// ranOut is the resource that a submit had too little of, by its end.
+func ranOut(reason queue.Reason) pipeline.Resource {
+	switch reason {
+	case queue.OutOfMemory:
+		return pipeline.Memory
+	case queue.TimedOut:
+		return pipeline.WallTime
+	}
+	return ""
+}
 
 // request is what a job asks the batch system for: what its stage says, more for
-// more input, and more of what ran out before, up to the caps. What the stage
+// more input, and more of what ran out so often before, up to the caps. What the stage
 // leaves to the batch system stays so.
-func request(s config.Stage, j pipeline.Job, before ranOut) queue.Resources {
+func request(s config.Stage, j pipeline.Job, before map[pipeline.Resource]int) queue.Resources {
 	const gib = 1 << 30
 	input := float64(j.Size) / gib
 	return queue.Resources{
 		CPUs:     s.CPUs,
-		Memory:   int64(scaled(float64(s.Memory)+input*float64(s.MemoryPerGiB), s.RetryFactor, before.memory, float64(s.MemoryMax))),
-		WallTime: time.Duration(scaled(float64(s.WallTime)+input*float64(s.WallTimePerGiB), s.RetryFactor, before.wallTime, float64(s.WallTimeMax))),
+		Memory:   int64(scaled(float64(s.Memory)+input*float64(s.MemoryPerGiB), s.RetryFactor, before[pipeline.Memory], float64(s.MemoryMax))),
+		WallTime: time.Duration(scaled(float64(s.WallTime)+input*float64(s.WallTimePerGiB), s.RetryFactor, before[pipeline.WallTime], float64(s.WallTimeMax))),
 	}
 }
 

@@ -21,16 +21,16 @@ func TestResourcesGrowWithTheInputAndWithWhatRanOut(t *testing.T) {
 		name   string
 		stage  config.Stage
 		size   int64
-		before ranOut
+		before map[pipeline.Resource]int
 		want   queue.Resources
 	}{
-		{"no input", stage, 0, ranOut{}, queue.Resources{CPUs: 2, Memory: 2 * gib, WallTime: time.Hour}},
-		{"4 GiB of input", stage, 4 * gib, ranOut{}, queue.Resources{CPUs: 2, Memory: 4 * gib, WallTime: 3 * time.Hour}},
-		{"time ran out", stage, 0, ranOut{wallTime: 2}, queue.Resources{CPUs: 2, Memory: 2 * gib, WallTime: 4 * time.Hour}},
-		{"memory ran out", stage, 0, ranOut{memory: 1}, queue.Resources{CPUs: 2, Memory: 4 * gib, WallTime: time.Hour}},
-		{"at the caps", stage, 100 * gib, ranOut{1, 1}, queue.Resources{CPUs: 2, Memory: 6 * gib, WallTime: 10 * time.Hour}},
-		{"left to the batch system", config.Stage{RetryFactor: 1.5}, 4 * gib, ranOut{3, 3}, queue.Resources{}},
-		{"far too often", config.Stage{Memory: gib, RetryFactor: 10}, 0, ranOut{memory: 400}, queue.Resources{Memory: 1 << 62}},
+		{"no input", stage, 0, nil, queue.Resources{CPUs: 2, Memory: 2 * gib, WallTime: time.Hour}},
+		{"4 GiB of input", stage, 4 * gib, nil, queue.Resources{CPUs: 2, Memory: 4 * gib, WallTime: 3 * time.Hour}},
+		{"time ran out", stage, 0, map[pipeline.Resource]int{pipeline.WallTime: 2}, queue.Resources{CPUs: 2, Memory: 2 * gib, WallTime: 4 * time.Hour}},
+		{"memory ran out", stage, 0, map[pipeline.Resource]int{pipeline.Memory: 1}, queue.Resources{CPUs: 2, Memory: 4 * gib, WallTime: time.Hour}},
+		{"at the caps", stage, 100 * gib, map[pipeline.Resource]int{pipeline.Memory: 1, pipeline.WallTime: 1}, queue.Resources{CPUs: 2, Memory: 6 * gib, WallTime: 10 * time.Hour}},
+		{"left to the batch system", config.Stage{RetryFactor: 1.5}, 4 * gib, map[pipeline.Resource]int{pipeline.Memory: 3, pipeline.WallTime: 3}, queue.Resources{}},
+		{"far too often", config.Stage{Memory: gib, RetryFactor: 10}, 0, map[pipeline.Resource]int{pipeline.Memory: 400}, queue.Resources{Memory: 1 << 62}},
 	} {
 		if got := request(tt.stage, pipeline.Job{Size: tt.size}, tt.before); got != tt.want {
 			t.Errorf("%s: %+v, want %+v", tt.name, got, tt.want)

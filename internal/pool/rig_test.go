@@ -43,7 +43,7 @@ func newRig(t *testing.T, change ...func(*config.Config)) *rig {
 	r.store = jobtrackertest.OpenWith(t, jobtracker.Options{Actor: "jobpooler", Now: r.now})
 	r.fake = queuefake.New(r.clock.Now)
 	r.queue = r.fake
-	r.cfg = testConfig(filepath.Dir(r.store.Path()))
+	r.cfg = testConfig(jobtrackertest.Dir(r.T, r.store))
 	for _, fn := range change {
 		fn(r.cfg)
 	}
@@ -123,7 +123,7 @@ func (r *rig) outage(system pipeline.System) error {
 	return err
 }
 
-func (r *rig) raw() string { return filepath.Join(filepath.Dir(r.store.Path()), "raw") }
+func (r *rig) raw() string { return filepath.Join(jobtrackertest.Dir(r.T, r.store), "raw") }
 
 // files enters files that are whole and on the disk.
 func (r *rig) files(names ...string) []pipeline.File {

@@ -12,6 +12,7 @@ import (
 
 	"longhaul/internal/config"
 	"longhaul/internal/jobtracker"
+	"longhaul/internal/jobtracker/jobtrackertest"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/queue/local"
 	"longhaul/internal/queue/queuefake"
@@ -144,7 +145,7 @@ func TestARealDiskThatIsFull(t *testing.T) {
 	t.Cleanup(func() { r.must(unix.Unmount(results, unix.MNT_DETACH)) })
 	filler := filepath.Join(results, "filler")
 	r.must(os.WriteFile(filler, make([]byte, 7<<20), 0o640))
-	r.queue, err = local.New(local.Options{Spool: filepath.Join(filepath.Dir(r.store.Path()), "spool"), MaxRunning: 2,
+	r.queue, err = local.New(local.Options{Spool: filepath.Join(jobtrackertest.Dir(r.T, r.store), "spool"), MaxRunning: 2,
 		Supervisor: []string{self, "local-supervise"}, Grace: time.Second, Now: r.clock.Now})
 	r.must(err)
 	r.restart()

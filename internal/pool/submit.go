@@ -193,6 +193,10 @@ func (p *Pooler) prepare(ctx context.Context, j pipeline.Job) (spec queue.Spec, 
 	if outputDir, err = p.outputDir(ctx, stage, j); err != nil {
 		return spec, "", err
 	}
+	before, err := p.Store.RanOut(ctx, j.ID)
+	if err != nil {
+		return spec, "", err
+	}
 	name := fmt.Sprintf("%s-%d-%s", p.Config.JobPooler.JobBasename, j.ID, strings.ToLower(rand.Text()[:8]))
 	env := make(map[string]string)
 	maps.Copy(env, stage.Env)
@@ -203,7 +207,7 @@ func (p *Pooler) prepare(ctx context.Context, j pipeline.Job) (spec queue.Spec, 
 		Env:       env,
 		Stdout:    StdoutPath(p.Config, name),
 		Stderr:    StderrPath(p.Config, name),
-		Resources: request(stage, j, ranOut{}),
+		Resources: request(stage, j, before),
 		Args:      stage.QueueArgs,
 	}, outputDir, nil
 }

@@ -27,7 +27,7 @@ func TestASubmissionSaysExactlyWhatIsToBeDone(t *testing.T) {
 	})
 	files := r.pair(100)
 	r.pass()
-	sub, dir := r.submits(1)[0], filepath.Dir(r.store.Path())
+	sub, dir := r.submits(1)[0], jobtrackertest.Dir(r.T, r.store)
 	got := r.last().Spec
 	want := queue.Spec{
 		Name:    sub.Name,

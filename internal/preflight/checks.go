@@ -32,7 +32,7 @@ func checkDirs(ctx context.Context, r *runner) (string, error) {
 	for _, dir := range []string{r.cfg.Download.Temp, r.cfg.JobPooler.BaseResultsDirectory, r.cfg.Basic.LogDir, r.cfg.Basic.QsublogDir} {
 		errs = append(errs, tryDir(dir))
 	}
-	s, err := jobtracker.Open(ctx, r.cfg.Background.JobtrackerDB, jobtracker.Options{Actor: "preflight"})
+	s, err := jobtracker.Open(ctx, site.JobTracker(r.cfg), jobtracker.Options{Actor: "preflight"})
 	if err == nil {
 		err = s.Close()
 	}

@@ -48,8 +48,8 @@ func checks() []check {
 		{"config", "correct the lines named above", checkConfig},
 		{"dirs", "make the directory, or give it to the user that runs the daemons: install -d -m 0750 -o longhaul PATH", checkDirs},
 		{"restore", "download.api_service_url, api_username, api_password; ask the archive whether the service runs", checkRestore},
-		{"ftp", "download.ftp_host, ftp_port, ftp_username, ftp_password, ftp_tls, ftp_tls_ca, ftp_epsv; a firewall may stop data connections", checkFTP},
-		{"smtp", "email.smtp_host, smtp_port, smtp_usetls, smtp_usessl, smtp_login, smtp_ca, sender, recipient", checkSMTP},
+		{"ftp", "download.file_server and the settings of its kind (ftp_*, sftp_*, https_*, file_root); a firewall may stop FTP's data connections", checkFTP},
+		{"smtp", "email.smtp_host, smtp_port, smtp_username, smtp_password, smtp_usetls, smtp_usessl, smtp_login, smtp_ca, sender, recipient", checkSMTP},
 		{"queue", "jobpooler.queue_manager and its settings; processing.longhaul must name the program on the nodes", checkQueue},
 		{"commondb", "commondb.driver, database, host, port, username, password, tls, tls_ca; 'longhaul commondb check' says more", checkCommonDB},
 	}

@@ -36,10 +36,13 @@ func Sweep(ctx context.Context, store *jobtracker.Store, log *slog.Logger) (err 
 	if files, err := store.FilesToDelete(ctx); err != nil || len(files) == 0 {
 		return err
 	}
-	lock, err := loop.TryLock(filepath.Join(filepath.Dir(store.Path()), "rawdata.lock"))
-	if errors.Is(err, loop.ErrLocked) {
+	lock, err := store.TryLock(ctx, "rawdata")
+	switch {
+	case errors.Is(err, loop.ErrLocked):
 		return nil
-	} else if err != nil {
+	case errors.Is(err, pipeline.ErrOutage):
+		return err
+	case err != nil:
 		return pipeline.Outage(pipeline.LocalDisk, err)
 	}
 	defer func() { err = errors.Join(err, lock.Unlock()) }()

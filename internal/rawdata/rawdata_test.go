@@ -12,7 +12,6 @@ import (
 
 	"longhaul/internal/jobtracker"
 	"longhaul/internal/jobtracker/jobtrackertest"
-	"longhaul/internal/loop"
 	"longhaul/internal/pipeline"
 	"longhaul/internal/rawdata"
 )
@@ -225,7 +224,7 @@ func TestASweepThatMeetsAnotherLeavesTheWorkToIt(t *testing.T) {
 	store := jobtrackertest.Open(t)
 	f := doomed(t, store)
 	jobtrackertest.WriteRaw(t, f)
-	lock, err := loop.TryLock(filepath.Join(filepath.Dir(store.Path()), "rawdata.lock"))
+	lock, err := store.TryLock(t.Context(), "rawdata")
 	must(t, err)
 	must(t, sweep(t, store))
 	want(t, store, f, pipeline.Added, true)

@@ -6,9 +6,8 @@ package site
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"log/slog"
+	"net/url"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -31,31 +30,8 @@ func Restorer(c *config.Config) (archive.Restorer, error) {
 	return archive.NewRestorer(archive.RestoreOptions{
 		URL: c.Download.APIServiceURL, Username: c.Download.APIUsername, Password: c.Download.APIPassword.Reveal(),
 		// The service knows its pipelines in lower case.
-		Pipeline: strings.ToLower(c.Basic.Pipeline), Timeout: c.Download.APITimeout.Std(),
+		Pipeline: strings.ToLower(c.Basic.Pipeline), Timeout: c.Download.APITimeout.Std(), CAFile: c.Download.APICA,
 	})
-}
-
-// FileServer returns the client of the file server, or the directory that is
-// polled on disk.
-func FileServer(c *config.Config, log *slog.Logger) (archive.FileServer, error) {
-	d := c.Download
-	limiter := archive.NewLimiter(int64(d.BandwidthLimit))
-	if d.Source == "poll" && d.PollFrom == "disk" {
-		return archive.NewDisk("/", limiter)
-	}
-	return archive.NewFTP(archive.FTPOptions{
-		Host: d.FTPHost, Port: d.FTPPort, Username: d.FTPUsername, Password: d.FTPPassword.Reveal(),
-		TLS: d.FTPTLS, CAFile: d.FTPTLSCA, TLSMax: tlsVersion(d.FTPTLSMax), DisableEPSV: !d.FTPEPSV,
-		ConnectTimeout: d.ConnectTimeout.Std(), IdleTimeout: d.IdleTimeout.Std(),
-		MinRate: int64(d.MinRate), MinRateTime: d.MinRateTime.Std(), Limiter: limiter, Log: log,
-	})
-}
-
-func tlsVersion(s string) uint16 {
-	if s == "1.2" {
-		return tls.VersionTLS12
-	}
-	return tls.VersionTLS13
 }
 
 // CommonDBOptions are those of the common database.
@@ -126,8 +102,24 @@ func Operator() string {
 	return fmt.Sprintf("uid %d", os.Getuid())
 }
 
+// JobTracker is where the job-tracker is, for package jobtracker and nobody else:
+// the address of one on a server has the password in it.
+func JobTracker(c *config.Config) string {
+	b := c.Background
+	if !b.OnServer() || b.JobtrackerPassword == "" {
+		return b.JobtrackerDB
+	}
+	u, err := url.Parse(b.JobtrackerDB)
+	if err != nil {
+		return b.JobtrackerDB // the configuration was checked
+	}
+	u.User = url.UserPassword(u.User.Username(), b.JobtrackerPassword.Reveal())
+	return u.String()
+}
+
 // LockPath is the file whose lock says that a daemon runs; it stands beside the
-// job-tracker, since it is the job-tracker that two of a kind must not share.
+// job-tracker, since it is the job-tracker that two of a kind must not share. A
+// job-tracker on a server has its locks there.
 func LockPath(c *config.Config, name string) string {
 	return filepath.Join(filepath.Dir(c.Background.JobtrackerDB), name+".lock")
 }

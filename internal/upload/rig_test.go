@@ -66,7 +66,7 @@ func (r *rig) now() time.Time {
 	return r.clock.Now()
 }
 
-func (r *rig) dbPath() string { return filepath.Join(filepath.Dir(r.store.Path()), "common.db") }
+func (r *rig) dbPath() string { return filepath.Join(jobtrackertest.Dir(r.T, r.store), "common.db") }
 
 func (r *rig) openDB(o commondb.Options) *commondb.DB {
 	r.Helper()
@@ -124,7 +124,7 @@ func (r *rig) outage(system pipeline.System) error {
 }
 
 // base is the base results directory.
-func (r *rig) base() string { return filepath.Join(filepath.Dir(r.store.Path()), "results") }
+func (r *rig) base() string { return filepath.Join(jobtrackertest.Dir(r.T, r.store), "results") }
 
 // manifest is what a job leaves of one beam.
 func manifest(beam int) string {

@@ -43,7 +43,7 @@ func NewFile(t testing.TB, store *jobtracker.Store, change ...func(*pipeline.Fil
 	f := pipeline.File{
 		Filename:       name,
 		RemoteFilename: "guid/" + name,
-		Path:           filepath.Join(filepath.Dir(store.Path()), "raw", name),
+		Path:           filepath.Join(Dir(t, store), "raw", name),
 		Size:           fileSize,
 		ModTime:        time.Date(2012, 4, 14, 1, 2, 3, 0, time.UTC),
 		Product:        "mock",

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 
 	_ "modernc.org/sqlite" // the database of the job-tracker
 
@@ -35,19 +34,15 @@ func AssertInvariants(t Reporter, store *jobtracker.Store) {
 	}
 }
 
-// Violations returns a sentence for each broken promise in the job-tracker at
-// path, as it is at one moment.
+// Violations returns a sentence for each broken promise in the job-tracker at a
+// path or an address, as it is at one moment.
 func Violations(ctx context.Context, path string) (found []string, err error) {
-	dsn := url.URL{
-		Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(),
-		RawQuery: url.Values{"mode": {"rw"}, "_pragma": {"busy_timeout(10000)", "query_only(1)"}}.Encode(),
-	}
-	db, err := sql.Open("sqlite", dsn.String())
+	db, snapshot, err := look(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	tx, err := db.BeginTx(ctx, nil) // one snapshot for all that follows
+	tx, err := db.BeginTx(ctx, snapshot) // one snapshot for all that follows
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +51,7 @@ func Violations(ctx context.Context, path string) (found []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, rule := range rules() {
+	for _, rule := range append(rules(), soundness(path)...) {
 		broken, err := selectText(ctx, tx, rule.broken)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", rule.promise, err)

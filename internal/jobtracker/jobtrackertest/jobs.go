@@ -61,7 +61,7 @@ func submit(t testing.TB, store *jobtracker.Store, j pipeline.Job, status pipeli
 	t.Helper()
 	ctx := t.Context()
 	name := fmt.Sprintf("longhaul-%d-%d", j.ID, got[int64](t)(store.LastEvent(ctx)))
-	sub := got[pipeline.Submit](t)(store.BeginSubmit(ctx, j, name, "local", filepath.Join(filepath.Dir(store.Path()), "results", name)))
+	sub := got[pipeline.Submit](t)(store.BeginSubmit(ctx, j, name, "local", filepath.Join(Dir(t, store), "results", name)))
 	end := jobtracker.End{Details: "exit status 0", Node: "node1", StartedAt: sub.SubmittedAt, EndedAt: sub.SubmittedAt.Add(time.Minute)}
 	switch status {
 	case pipeline.Submitting:

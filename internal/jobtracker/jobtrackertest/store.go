@@ -18,8 +18,9 @@ import (
 	"longhaul/internal/jobtracker"
 )
 
-// Open makes an empty job-tracker in a directory of its own and closes it at
-// the end of the test. Its actor is "test", its clock the real one.
+// Open makes an empty job-tracker in a directory of its own, or on the server
+// that the variable Server names, and closes it at the end of the test. Its actor
+// is "test", its clock the real one.
 func Open(t testing.TB) *jobtracker.Store {
 	t.Helper()
 	return OpenWith(t, jobtracker.Options{Actor: "test"})
@@ -27,6 +28,15 @@ func Open(t testing.TB) *jobtracker.Store {
 
 // OpenWith is Open with options, such as a clock.
 func OpenWith(t testing.TB, opt jobtracker.Options) *jobtracker.Store {
+	t.Helper()
+	if server := os.Getenv(Server); server != "" {
+		return OpenOn(t, server, opt)
+	}
+	return OpenFile(t, opt)
+}
+
+// OpenFile is OpenWith, in a file in any case.
+func OpenFile(t testing.TB, opt jobtracker.Options) *jobtracker.Store {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "jobtracker.db")
 	content, err := empty()

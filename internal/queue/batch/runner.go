@@ -122,11 +122,17 @@ func (r Runner) run(ctx context.Context, stdin []byte, argv []string) (Output, e
 	return Output{Stdout: stdout.buf.Bytes(), Stderr: stderr.buf.Bytes(), ExitCode: cmd.ProcessState.ExitCode()}, err
 }
 
+// ours are variables that are for the daemon alone: secrets, and what systemd
+// gave it. Some batch systems hand the environment of their commands on to jobs.
+var ours = []string{
+	"LONGHAUL_*", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_*", "LISTEN_*", "INVOCATION_ID", "JOURNAL_STREAM",
+}
+
 // environ is the commands' environment.
 func (r Runner) environ() []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		key, _, _ := strings.Cut(kv, "=")
-		return key == "LC_ALL" || key == "LANGUAGE" || slices.ContainsFunc(r.Drop, func(pattern string) bool {
+		return key == "LC_ALL" || key == "LANGUAGE" || slices.ContainsFunc(slices.Concat(ours, r.Drop), func(pattern string) bool {
 			prefix, wild := strings.CutSuffix(pattern, "*")
 			return key == pattern || wild && strings.HasPrefix(key, prefix)
 		})

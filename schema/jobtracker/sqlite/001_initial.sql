@@ -113,6 +113,7 @@ CREATE TABLE job_submits (
 	details      TEXT    NOT NULL DEFAULT '',
 	node         TEXT    NOT NULL DEFAULT '',
 	version      TEXT    NOT NULL DEFAULT '',
+	ran_out      TEXT    NOT NULL DEFAULT '' CHECK (ran_out IN ('', 'memory', 'walltime')), -- why it failed, if so
 	site_fault   INTEGER NOT NULL DEFAULT 0 CHECK (site_fault IN (0, 1)), -- its end was not its job's fault
 	submitted_at TEXT    NOT NULL DEFAULT '',
 	started_at   TEXT    NOT NULL DEFAULT '',
