@@ -5,12 +5,15 @@ FUZZTIME ?= 20s
 N        ?= 1000
 SEED     ?= 0
 
-.PHONY: build test quick format vet staticcheck race crashes vulncheck generated tidy fuzz torture bench clean
+.PHONY: build test quick format vet staticcheck engines race crashes vulncheck generated tidy fuzz torture bench clean
 
 build: ## the programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/...
 
-test: format vet staticcheck generated tidy race crashes vulncheck ## everything that CI runs
+# Where servers can be installed, a test that lacks one fails; elsewhere it says so.
+ENGINES := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo required)
+
+test: format vet staticcheck generated tidy engines race crashes vulncheck ## everything that CI runs
 
 quick: ## the tests alone, without the race detector
 	$(GO) test ./...
@@ -40,7 +43,11 @@ tidy: ## go.mod names what is needed, and nothing else
 # finds nothing that is ours. The race detector itself watches it all the same.
 race: ## all tests with the race detector; seeds of the fuzz targets are among them
 	@echo '== tests'
-	$(GO) test -race -gcflags=modernc.org/...=-d=checkptr=0 -timeout 20m ./...
+	LONGHAUL_ENGINES=$(ENGINES) $(GO) test -race -gcflags=modernc.org/...=-d=checkptr=0 -timeout 20m ./...
+
+engines: ## install the real servers that tests start, if we are root on Debian
+	@echo '== servers'
+	@tests/engines/install.sh
 
 vulncheck:
 	@echo '== known vulnerabilities'
