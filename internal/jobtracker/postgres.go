@@ -199,7 +199,7 @@ func (d *postgresDialect) lock(ctx context.Context, tx *sql.Tx) (m mark, err err
 		return m, err
 	case d.needs != 0 && version != d.needs:
 		return m, wrongVersion(version, d.needs)
-	case us.kind == "nobody":
+	case us.kind != "" && holder != us.token:
 		return m, pipeline.Fatal(fmt.Errorf("%w: another %s has taken over", ErrLockLost, us.kind))
 	}
 	return m, nil
