@@ -29,7 +29,8 @@ type regression struct {
 
 func regressions() []regression {
 	return []regression{
-		{35, "a part file kept bytes that were not counted, and the raw data outgrew space_to_use"},
+		{336, "a part file kept bytes that were not counted, and the raw data outgrew space_to_use"},
+		{712, "the same, when it died during a slow transfer"},
 	}
 }
 

@@ -4,12 +4,8 @@ import (
 	"slices"
 
 	"longhaul/internal/results"
-)
-
-// The types under which the common database has a candidate's files.
-const (
-	plotType = "prepfold plot"
-	pfdType  = "pfd binary"
+	"longhaul/internal/search/accelcands"
+	"longhaul/internal/search/catalog"
 )
 
 // candidates returns a row for each candidate that is uploaded, with its plot
@@ -50,7 +46,7 @@ func (d directory) candidates(f findings) ([]results.Record, error) {
 
 // candidate makes the row of one candidate: what folding found, and what
 // sifting said of it. The DM is that of the fold.
-func (d directory) candidate(num int, c Candidate, pfd results.Blob, tarball string) (results.Record, error) {
+func (d directory) candidate(num int, c accelcands.Candidate, pfd results.Blob, tarball string) (results.Record, error) {
 	r, err := pfd.Open()
 	if err != nil {
 		return results.Record{}, err
@@ -77,8 +73,8 @@ func (d directory) candidate(num int, c Candidate, pfd results.Blob, tarball str
 		"presto_sigma": c.Sigma,
 	}}
 	row.Children = []results.Record{
-		file("pdm_candidate_plots", "pdm_plot_types", plotType, png),
-		file("pdm_candidate_plots", "pdm_plot_types", pfdType, pfd),
+		file("pdm_candidate_plots", "pdm_plot_types", catalog.PlotType, png),
+		file("pdm_candidate_plots", "pdm_plot_types", catalog.PFDType, pfd),
 	}
 	return row, nil
 }
@@ -93,23 +89,23 @@ func file(table, types, kind string, b results.Blob) results.Record {
 	}
 }
 
-// minSigmaFolded is the least significance of a candidate that has a plot;
-// false if none has one. Each plot must be of a candidate.
-func (d directory) minSigmaFolded(f findings) (float64, bool, error) {
+// minSigmaFolded is the least significance of a candidate that has a plot, 0 if
+// none has one. Each plot must be of a candidate.
+func (d directory) minSigmaFolded(f findings) (float64, error) {
 	plots := slices.Clone(f.plots)
-	least, any := 0.0, false
+	least := 0.0
 	for _, c := range f.sifted {
 		i := slices.Index(plots, c.PFD()+".png")
 		if i < 0 {
 			continue
 		}
-		plots = slices.Delete(plots, i, i+1)
-		if !any || c.Sigma < least {
-			least, any = c.Sigma, true
+		if len(plots) == len(f.plots) || c.Sigma < least {
+			least = c.Sigma
 		}
+		plots = slices.Delete(plots, i, i+1)
 	}
 	if len(plots) > 0 {
-		return 0, false, d.invalid(plots[0], "it is the plot of no candidate in %s", f.list)
+		return 0, d.invalid(plots[0], "it is the plot of no candidate in %s", f.list)
 	}
-	return least, any, nil
+	return least, nil
 }

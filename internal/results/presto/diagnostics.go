@@ -5,6 +5,7 @@ import (
 	"regexp"
 
 	"longhaul/internal/results"
+	"longhaul/internal/search/catalog"
 )
 
 // The diagnostics' names are those of the common database.
@@ -16,33 +17,22 @@ func (d directory) diagnostics(f findings) ([]results.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	least, folded, err := d.minSigmaFolded(f)
+	least, err := d.minSigmaFolded(f)
 	if err != nil {
 		return nil, err
 	}
-	above := 0
-	for _, c := range f.sifted {
-		if c.Sigma >= f.params.ToPrepfoldSigma {
-			above++
-		}
-	}
-	longest, highest := 1/f.params.SiftingLongPeriod, 1/f.params.SiftingShortPeriod
-	rows := []results.Record{
-		numeric("RFI mask percentage", "Percentage of the data that is masked for interference.", masked),
-		numeric("Num cands folded", "Number of candidates that were folded.", float64(len(f.plots))),
-		numeric("Num cands produced", "Number of candidates that were left after sifting.", float64(len(f.sifted))),
-		numeric("Num cands above threshold", "Number of candidates at or above the threshold for folding.", float64(above)),
-		numeric("Sigma threshold", "Significance from which on candidates are folded.", f.params.ToPrepfoldSigma),
-		numeric("Max cands allowed to fold", "Largest number of candidates that are folded.", float64(f.params.MaxCandsToFold)),
-		numeric("Percent zapped total", "Percentage of the searched frequencies that is zapped.",
-			percentZapped(f.zaps, longest, highest, highest-longest)),
-		numeric("Percent zapped below 10 Hz", "Width that is zapped below 10 Hz, in percent of the searched frequencies above.",
-			percentZapped(f.zaps, longest, 10, highest-10)),
-		numeric("Percent zapped below 1 Hz", "Width that is zapped below 1 Hz, in percent of the searched frequencies above.",
-			percentZapped(f.zaps, longest, 1, highest-1)),
-	}
-	if folded {
-		rows = append(rows, numeric("Min sigma folded", "Least significance of a candidate that was folded.", least))
+	var rows []results.Record
+	for _, n := range catalog.Numbers(catalog.Facts{
+		Masked: masked, Sifted: f.sifted, Zaps: f.zaps,
+		Folded: len(f.plots), LeastFolded: least,
+		ToPrepfoldSigma: f.params.ToPrepfoldSigma, MaxCandsToFold: f.params.MaxCandsToFold,
+		ShortPeriod: f.params.SiftingShortPeriod, LongPeriod: f.params.SiftingLongPeriod,
+	}) {
+		rows = append(rows, results.Record{
+			Table:  "diagnostics",
+			Values: map[string]any{"value": n.Value},
+			Refs:   diagnosticType(n.Diagnostic, "numeric"),
+		})
 	}
 	return d.binaries(rows, f)
 }
@@ -53,11 +43,15 @@ func (d directory) binaries(rows []results.Record, f findings) ([]results.Record
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range []struct{ name, description, file string }{
-		{"RFIfind png", "Plot of the interference that was found.", png},
-		{"Accelcands list", "List of the candidates that were left after sifting.", f.list},
-		{"Zaplist used", "Frequencies that were zapped.", f.zaplst},
-		{"Search parameters", "Settings of the search.", paramsFile},
+	names := catalog.FileDiagnostics()
+	for _, b := range []struct {
+		catalog.Diagnostic
+		file string
+	}{
+		{names.MaskPlot, png},
+		{names.List, f.list},
+		{names.Zaplist, f.zaplst},
+		{names.Params, paramsFile},
 	} {
 		if b.file == "" {
 			continue
@@ -70,23 +64,15 @@ func (d directory) binaries(rows []results.Record, f findings) ([]results.Record
 			Table:  "diagnostic_plots",
 			Values: map[string]any{"filename": b.file},
 			Blobs:  map[string]results.Blob{"filedata": blob},
-			Refs:   diagnosticType(b.name, b.description, "binary"),
+			Refs:   diagnosticType(b.Diagnostic, "binary"),
 		})
 	}
 	return rows, nil
 }
 
-func numeric(name, description string, value float64) results.Record {
-	return results.Record{
-		Table:  "diagnostics",
-		Values: map[string]any{"value": value},
-		Refs:   diagnosticType(name, description, "numeric"),
-	}
-}
-
-func diagnosticType(name, description, kind string) map[string]results.Record {
+func diagnosticType(d catalog.Diagnostic, kind string) map[string]results.Record {
 	return map[string]results.Record{"type_id": {Table: "diagnostic_types", Values: map[string]any{
-		"name": name, "description": description, "kind": kind,
+		"name": d.Name, "description": d.Description, "kind": kind,
 	}}}
 }
 

@@ -1,8 +1,8 @@
 package presto
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -50,7 +50,7 @@ func ParseParams(text string) (Params, error) {
 		}
 		x, err := finite(text)
 		if err != nil {
-			return Params{}, fmt.Errorf("%s: %w", name, errors.Unwrap(err))
+			return Params{}, fmt.Errorf("%s: %w", name, err)
 		}
 		*to = x
 	}
@@ -67,4 +67,13 @@ func (p Params) check() error {
 			strconv.FormatFloat(p.SiftingShortPeriod, 'g', -1, 64), strconv.FormatFloat(p.SiftingLongPeriod, 'g', -1, 64))
 	}
 	return nil
+}
+
+// finite reads a number, and refuses what is none.
+func finite(s string) (float64, error) {
+	x, err := strconv.ParseFloat(s, 64)
+	if err == nil && (math.IsNaN(x) || math.IsInf(x, 0)) {
+		err = fmt.Errorf("%s is not a number", s)
+	}
+	return x, err
 }

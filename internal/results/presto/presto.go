@@ -11,6 +11,8 @@ import (
 	"longhaul/internal/pipeline"
 	"longhaul/internal/psrfits"
 	"longhaul/internal/results"
+	"longhaul/internal/search/accelcands"
+	"longhaul/internal/search/zap"
 )
 
 // Reader reads the output directories of PRESTO-based jobs. It is safe for
@@ -147,12 +149,12 @@ func (d directory) header() (results.Record, error) {
 // findings is what several parts of the results are told by.
 type findings struct {
 	params Params
-	list   string      // name of the list of candidates; "" if the search found none
-	sifted []Candidate // as they stand in the list
-	folded []Candidate // those that are uploaded, in the order of their numbers
-	plots  []string    // files *.pfd.png
-	zaps   []Zap       //
-	zaplst string      // name of the zaplist
+	list   string                 // name of the list of candidates; "" if the search found none
+	sifted []accelcands.Candidate // as they stand in the list
+	folded []accelcands.Candidate // those that are uploaded, in the order of their numbers
+	plots  []string               // files *.pfd.png
+	zaps   []zap.Zap              //
+	zaplst string                 // name of the zaplist
 }
 
 func (d directory) findings() (f findings, err error) {
@@ -169,7 +171,7 @@ func (d directory) findings() (f findings, err error) {
 	if text, err = d.text(f.zaplst); err != nil {
 		return f, err
 	}
-	if f.zaps, err = ParseZaplist(text); err != nil {
+	if f.zaps, err = zap.Parse(text); err != nil {
 		return f, d.invalid(f.zaplst, "%w", err)
 	}
 	f.plots = d.matching(".pfd.png")
@@ -182,7 +184,7 @@ func (d directory) findings() (f findings, err error) {
 	if text, err = d.text(f.list); err != nil {
 		return f, err
 	}
-	if f.sifted, err = ParseAccelcands(text); err != nil {
+	if f.sifted, err = accelcands.Parse(text); err != nil {
 		return f, d.invalid(f.list, "%w", err)
 	}
 	f.folded = choose(f.sifted, f.params)
@@ -193,14 +195,14 @@ func (d directory) findings() (f findings, err error) {
 // in the order of the list, as many as were allowed to be folded; then the most
 // significant first. The search folds one exactly at the threshold as well; it
 // is counted among the diagnostics, and not uploaded.
-func choose(all []Candidate, p Params) []Candidate {
-	var chosen []Candidate
+func choose(all []accelcands.Candidate, p Params) []accelcands.Candidate {
+	var chosen []accelcands.Candidate
 	for _, c := range all {
 		if c.Sigma > p.ToPrepfoldSigma && len(chosen) < p.MaxCandsToFold {
 			chosen = append(chosen, c)
 		}
 	}
-	slices.SortStableFunc(chosen, func(a, b Candidate) int {
+	slices.SortStableFunc(chosen, func(a, b accelcands.Candidate) int {
 		switch {
 		case a.Sigma > b.Sigma:
 			return -1

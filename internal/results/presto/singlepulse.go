@@ -3,30 +3,13 @@ package presto
 import (
 	"fmt"
 	"io"
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"longhaul/internal/results"
+	"longhaul/internal/search/catalog"
 )
-
-// pulseRange is a range of DMs that has a plot of its own.
-type pulseRange struct {
-	suffix   string
-	from, to float64 // pc/cm^3
-	kind     string  // in the common database
-}
-
-// pulseRanges are those of the survey. They overlap, so that a pulse at an edge
-// is seen whole in one of them.
-func pulseRanges() []pulseRange {
-	return []pulseRange{
-		{"DMs0-110_singlepulse.png", 0, 110, "PRESTO singlepulse per-beam plot (DMs 0 to 110)"},
-		{"DMs100-310_singlepulse.png", 100, 310, "PRESTO singlepulse per-beam plot (DMs 100 to 310)"},
-		{"DMs300-1000+_singlepulse.png", 300, math.Inf(1), "PRESTO singlepulse per-beam plot (DMs 300 and up)"},
-	}
-}
 
 // singlePulses returns the rows of the plots and of the two tarballs. A range
 // in which there is no single pulse has no plot; the original's uploader failed
@@ -45,14 +28,14 @@ func (d directory) singlePulses(findings) ([]results.Record, error) {
 		return nil, err
 	}
 	var rows []results.Record
-	for _, r := range pulseRanges() {
-		name, err := d.atMostOne(r.suffix, "single pulses against time and DM")
+	for _, r := range catalog.PulseRanges() {
+		name, err := d.atMostOne(r.Suffix, "single pulses against time and DM")
 		if err != nil {
 			return nil, err
 		}
 		if name == "" {
 			if dm, found := within(dms, r); found {
-				return nil, d.invalid("*"+r.suffix, "is missing, though %s has single pulses at a DM of %g", pulses, dm)
+				return nil, d.invalid("*"+r.Suffix, "is missing, though %s has single pulses at a DM of %g", pulses, dm)
 			}
 			continue
 		}
@@ -60,11 +43,11 @@ func (d directory) singlePulses(findings) ([]results.Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, file("sp_plots", "sp_plot_types", r.kind, b))
+		rows = append(rows, file("sp_plots", "sp_plot_types", r.Kind, b))
 	}
 	for _, f := range []struct{ name, kind string }{
-		{infs, "PRESTO singlepulse inf tarball"},
-		{pulses, "PRESTO singlepulse candidate tarball"},
+		{infs, catalog.InfType},
+		{pulses, catalog.PulsesType},
 	} {
 		b, err := d.blob(f.name)
 		if err != nil {
@@ -97,11 +80,11 @@ func (d directory) dmsWithPulses(tarball string) (dms []float64, err error) {
 
 // within returns one of the DMs that only this range can show: what lies in the
 // overlap of two is shown by the other.
-func within(dms []float64, r pulseRange) (float64, bool) {
+func within(dms []float64, r catalog.PulseRange) (float64, bool) {
 	for _, dm := range dms {
-		alone := dm >= r.from && dm <= r.to
-		for _, other := range pulseRanges() {
-			if other.suffix != r.suffix && dm >= other.from && dm <= other.to {
+		alone := dm >= r.From && dm <= r.To
+		for _, other := range catalog.PulseRanges() {
+			if other.Suffix != r.Suffix && dm >= other.From && dm <= other.To {
 				alone = false
 			}
 		}

@@ -1,4 +1,11 @@
-package presto
+// Package accelcands knows the .accelcands file, the list of candidates that
+// sifting leaves: what it means, how it is read, and how it is written.
+//
+// It has two dialects. PALFA's gives a DM hit its signal-to-noise ratio; that
+// of PRESTO since August 2013 its significance, too, which PALFA's own reader
+// refuses. Both are read and written here. Which candidates belong into the
+// list is the business of package sift.
+package accelcands
 
 import (
 	"errors"
@@ -9,8 +16,7 @@ import (
 	"strings"
 )
 
-// Candidate is one periodicity candidate of an .accelcands file, the list that
-// sifting leaves.
+// Candidate is one periodicity candidate.
 type Candidate struct {
 	AccelFile string // the _ACCEL_ file of the search that found it best
 	Number    int    // of the candidate in that file, from 1
@@ -23,7 +29,7 @@ type Candidate struct {
 	Period    float64 // ms
 	R         float64 // frequency in Fourier bins
 	Z         float64 // change of it over the observation, bins
-	Hits      []Hit   // DMs at which it was found; none is listed for a single one
+	Hits      []Hit   // DMs at which it was found; a list has none for a single one
 }
 
 // Hit is a DM at which a candidate was found.
@@ -40,16 +46,16 @@ func (c Candidate) PFD() string {
 // number is a decimal number, as PRESTO's sifting writes it.
 const number = `([-+]?\d+(?:\.\d*)?|[-+]?inf|nan)`
 
-// The two kinds of line. A hit has its sigma since PRESTO of August 2013.
+// The two kinds of line.
 const (
 	hitForm       = `^ *DM= *` + number + ` *SNR= *` + number + `(?: *Sigma= *` + number + `)? *\** *$`
 	candidateForm = `^(\S+):(\d+) +` + number + ` +` + number + ` +` + number + ` +(\d+) +` + number + ` +` +
 		number + ` +` + number + ` +` + number + ` +` + number + ` +\(\d+\) *$`
 )
 
-// ParseAccelcands reads an .accelcands file, in PALFA's form or in that of
-// later versions of PRESTO. The error names the line that it cannot read.
-func ParseAccelcands(text string) ([]Candidate, error) {
+// Parse reads an .accelcands file of either dialect. The error names the line
+// that it cannot read.
+func Parse(text string) ([]Candidate, error) {
 	hit, cand := regexp.MustCompile(hitForm), regexp.MustCompile(candidateForm)
 	var all []Candidate
 	for i, line := range strings.Split(text, "\n") {
