@@ -99,6 +99,16 @@ func TestDemoOnSlurmAndPostgresWithBothAwayForAWhile(t *testing.T) {
 func comeAndGo(s *engines.Slurm, p *engines.Postgres) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
+	// A controller that is stopped while it starts a job may hold that job for ever.
+	if err := engines.Until(ctx, "a moment in which Slurm starts nothing", func() error {
+		out, err := s.Ask(ctx, "squeue", "--noheader", "--format=%T")
+		if err == nil && strings.Trim(out, "RUNIG\n ") != "" {
+			err = fmt.Errorf("jobs are %q", out)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
 	if err := s.StopController(); err != nil {
 		return err
 	}
